@@ -37,7 +37,8 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError(
-                f"{value!r} has no time zone: use datetime.now(UTC), or .replace(tzinfo=...)"
+                f"{value!r} has no time zone: use datetime.now(UTC),"
+                " or .replace(tzinfo=...)"
             )
         return value.astimezone(UTC)
 

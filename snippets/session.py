@@ -8,7 +8,7 @@ Whoever opens the block decides; what is called inside never commits.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -29,7 +29,7 @@ def new_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
 @asynccontextmanager
 async def open_sessions(
     engine: AsyncEngine,
-) -> AsyncIterator[async_sessionmaker[AsyncSession]]:
+) -> AsyncGenerator[async_sessionmaker[AsyncSession], None]:
     """Yield the factory of sessions, and dispose of `engine` at the end.
 
     One event loop, one engine: connections cannot move to another loop ("attached

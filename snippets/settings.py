@@ -65,11 +65,11 @@ class DatabaseSettings(BaseSettings):
                 "no database is configured: set DATABASE_URL (see .env.example),"
                 " or DATABASE_HOST, DATABASE_USER, DATABASE_PASSWORD and DATABASE_NAME"
             )
-        password = self.password and self.password.get_secret_value()
+        password = self.password.get_secret_value() if self.password else None
         return URL.create(
             "postgresql+asyncpg",
             self.user,
-            password or None,
+            password,
             self.host,
             self.port,
             self.name,

@@ -97,8 +97,7 @@ class Sqlite(Database):
 
     async def clear(self) -> None:
         self.disconnect()
-        for file in self.directory.glob("eval.db*"):
-            file.unlink()
+        remove(str(self.file))
 
     async def delete_from(self, tables: list[str]) -> None:
         if self.cleaner is None:
@@ -118,8 +117,7 @@ class Sqlite(Database):
 
     async def drop(self, url: URL) -> None:
         assert url.database
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            Path(url.database + suffix).unlink(missing_ok=True)
+        remove(url.database)
 
     async def close(self) -> None:
         await self.leave()
@@ -183,6 +181,12 @@ class Postgresql(Database):
             await self.cleaner.close()
         for name in self.made:
             await self.drop(make_url(self.admin).set(database=name))
+
+
+def remove(file: str) -> None:
+    """Delete a database of SQLite with the files that SQLite keeps beside it."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        Path(file + suffix).unlink(missing_ok=True)
 
 
 def metadata_of(module: ModuleType) -> MetaData | None:

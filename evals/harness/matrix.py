@@ -141,7 +141,8 @@ class Matrix:
         yield f"| snippet | {' | '.join(map(self.title, self.columns()))} |"
         yield "| --- " * (len(self.columns()) + 1) + "|"
         for name, row in sorted(self.cells.items()):
-            yield f"| {name} | {' | '.join(str(row.get(c, '')) for c in self.columns())} |"
+            cells = " | ".join(str(row.get(c, "")) for c in self.columns())
+            yield f"| {name} | {cells} |"
         yield ""
         yield ", ".join(f"{name} {number}" for name, number in self.versions().items())
 

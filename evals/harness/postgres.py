@@ -10,7 +10,9 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 from sqlalchemy import URL, make_url
@@ -72,10 +74,8 @@ def wait_for_exit(pid: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import psutil
-    try:
+    with suppress(psutil.NoSuchProcess):
         psutil.Process(pid).wait(timeout=20)
-    except psutil.NoSuchProcess:
-        pass
 
 
 def admin_url(major: int) -> URL:
@@ -97,7 +97,7 @@ def admin_url(major: int) -> URL:
     return make_url(server.get_uri(driver="asyncpg"))
 
 
-async def connect(url: URL) -> asyncpg.Connection[asyncpg.Record]:
+async def connect(url: URL) -> Any:
     """Open a connection of the driver itself.
 
     Raises:
@@ -124,7 +124,7 @@ async def administer(url: URL, *statements: str) -> None:
 
 
 class OwnServer:
-    """A PostgreSQL that one eval may configure, stop and kill. It listens on loopback."""
+    """A PostgreSQL on loopback that one eval may configure and kill."""
 
     def __init__(self, directory: Path, major: int) -> None:
         with socket.socket() as free:
@@ -146,7 +146,7 @@ class OwnServer:
         return f"postgresql+asyncpg://postgres@127.0.0.1:{self.port}/postgres"
 
     def start(self, *settings: str) -> None:
-        """Start it, with settings such as `max_connections=20`; wait until it accepts."""
+        """Start it with settings such as `max_connections=20`, and wait for it."""
         options = [f"-h 127.0.0.1 -p {self.port} -k {self.data}"]
         options += [f"-c {name}=off" for name in HARMLESS]
         options += [f"-c {setting}" for setting in settings]

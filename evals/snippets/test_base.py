@@ -95,7 +95,7 @@ async def test_moments_from_several_zones_sort_and_compare_in_sql(
 
 
 async def test_a_naive_moment_is_refused(session: AsyncSession) -> None:
-    session.add(Concert(starts_at=datetime(2026, 6, 1, 12, 0)))  # noqa: DTZ001
+    session.add(Concert(starts_at=datetime(2026, 6, 1, 12, 0)))
     with pytest.raises(StatementError, match="has no time zone") as caught:
         await session.flush()
     assert isinstance(caught.value.orig, ValueError)
