@@ -10,7 +10,6 @@ import httpx
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, WebSocket
 from sqlalchemy import URL, ForeignKey, func, literal, select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -272,17 +271,6 @@ async def test_the_lifespan_does_not_start_without_a_database(
         async with lifespan(FastAPI()):
             raise AssertionError
     assert "s3cret" not in str(caught.value)
-
-
-@pytest.mark.trap("pool-exhausted-by-generator")
-async def test_a_session_that_is_never_closed_keeps_its_connection(
-    engine: AsyncEngine, sessions: Sessions
-) -> None:
-    leaked = sessions()
-    with pytest.raises(DBAPIError):
-        await leaked.execute(select(func.no_such_function()))
-    assert engine.pool.checkedout() == 1  # type: ignore[attr-defined]
-    await leaked.close()
 
 
 async def test_tests_may_override_the_factory(sessions: Sessions) -> None:
