@@ -27,7 +27,7 @@ def new_engine(
     statement_timeout: float = 30,
     lock_timeout: float = 10,
     idle_transaction_timeout: float = 60,
-    application_name: str = "app",
+    application_name: str | None = None,
     pgbouncer: bool = False,
     **options: Any,
 ) -> AsyncEngine:
@@ -65,12 +65,7 @@ def new_engine(
         "idle_in_transaction_session_timeout": idle_transaction_timeout,
     }
     server = {name: f"{seconds * 1000:.0f}" for name, seconds in limits.items()}
-
-    name = (
-        {}
-        if "application_name" in str(parsed.query)
-        else {"application_name": application_name}
-    )
+    name = {"application_name": application_name} if application_name else {}
     arguments: dict[str, Any] = {"timeout": connect_timeout}
     if pgbouncer:
         # Without a cache asyncpg prepares unnamed statements, which cannot meet

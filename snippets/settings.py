@@ -47,7 +47,7 @@ class DatabaseSettings(BaseSettings):
     statement_timeout: float = 30
     lock_timeout: float = 10
     idle_transaction_timeout: float = 60
-    application_name: str = "app"
+    application_name: str | None = None
     pgbouncer: bool = False
     """Whether the URL leads to PgBouncer in transaction mode."""
 

@@ -89,7 +89,7 @@ async def test_the_defaults_bound_every_wait(
         assert await setting(conn, "statement_timeout") == "30s"
         assert await setting(conn, "lock_timeout") == "10s"
         assert await setting(conn, "idle_in_transaction_session_timeout") == "1min"
-        assert await setting(conn, "application_name") == "app"
+        assert await setting(conn, "application_name") == ""
 
 
 async def test_the_url_may_name_the_application(
@@ -100,6 +100,9 @@ async def test_the_url_may_name_the_application(
         async with opened(named) as engine, engine.connect() as conn:
             assert await setting(conn, "application_name") == "cron"
             assert await setting(conn, "lock_timeout") == "10s"
+        async with opened(named, application_name="till") as engine:
+            async with engine.connect() as conn:
+                assert await setting(conn, "application_name") == "till"
     else:
         async with opened(fresh_database, echo=False) as engine:
             async with engine.connect() as conn:
