@@ -6,27 +6,21 @@ running event loop), on a connection that is handed to it, and offline (`--sql`)
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
-import time
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, MetaData
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .autogenerate import render_item
-from .connection_check import DatabaseUnavailable, check_connection
-from .engine import new_engine
-from .migration_lock import MigrationLocked, migration_lock
+from .autogenerate import autogenerate_options
+from .migration_run import run_migrations
 from .model_discovery import import_models
 from .sqlite_batch import safe_batch
+
+READING = {"check", "current", "revision"}
 
 
 def run_env(
@@ -44,9 +38,11 @@ def run_env(
     Every module of the package around `models` that declares a table is imported.
     `url` is called only if a database has to be found: with
     `config.attributes["connection"]` (what `AsyncConnection.run_sync` hands over)
-    that connection is used. All times are seconds: a statement waits `lock_timeout`
-    for a lock and is then tried again, `patience` in all. `options` go to
-    `context.configure`.
+    that connection is used, and waiting is its owner's affair.
+
+    All times are seconds. A statement waits `lock_timeout` for a lock; then its
+    revision is rolled back and tried again, for `patience` seconds in all, so that
+    requests never queue behind a migration. `options` go to `context.configure`.
 
     Raises:
         CommandError: the command cannot run; the message says what to do.
@@ -57,23 +53,22 @@ def run_env(
         # `fileConfig` would replace its handlers.
         logging.basicConfig(format="%(levelname)s %(message)s")
         logging.getLogger("alembic").setLevel(logging.INFO)
+    _load_revisions()
     package = models.__name__.rpartition(".")[0]
     import_models(package)
     if not metadata.tables:
         raise CommandError(
-            f"no module of {package} declares a table on this metadata:"
-            " autogenerate would drop every table; give run_env the metadata of your"
-            " Base and the package that holds your models"
+            f"no module of {package} declares a table on this metadata: autogenerate"
+            " would drop every table; give run_env the metadata of your Base, and a"
+            " module of the package that holds your models"
         )
     defaults: dict[str, Any] = {
         "target_metadata": metadata,
-        "compare_server_default": True,
-        "render_as_batch": True,
-        "render_item": render_item,
         "transaction_per_migration": True,
         "transactional_ddl": True,
+        "render_as_batch": True,
     }
-    options = defaults | options
+    options = defaults | autogenerate_options() | options
 
     if context.is_offline_mode():
         context.configure(url=_or_command_error(url), literal_binds=True, **options)
@@ -82,15 +77,23 @@ def run_env(
     elif (connection := config.attributes.get("connection")) is not None:
         _migrate(connection, options)
     else:
-        _run(
-            _online(
-                _or_command_error(url),
-                options,
-                lock_timeout=lock_timeout,
-                statement_timeout=statement_timeout,
-                patience=patience,
-            )
+        run_migrations(
+            _or_command_error(url),
+            lambda connection: _migrate(connection, options),
+            lock=not _only_reads(),
+            lock_timeout=lock_timeout,
+            statement_timeout=statement_timeout,
+            patience=patience,
         )
+
+
+def _load_revisions() -> None:
+    try:
+        context.script.get_heads()
+    except SyntaxError as exc:
+        raise CommandError(
+            f"{exc.filename}, line {exc.lineno}: {exc.msg}: correct that revision"
+        ) from None
 
 
 def _or_command_error(url: Callable[[], URL]) -> URL:
@@ -100,73 +103,10 @@ def _or_command_error(url: Callable[[], URL]) -> URL:
         raise CommandError(str(exc)) from None
 
 
-def _run(main: Coroutine[Any, Any, None]) -> None:
-    """Run `main` to its end, also where an event loop is running already."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(main)
-        return
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, main).result()
-
-
-async def _online(
-    url: URL,
-    options: dict[str, Any],
-    *,
-    lock_timeout: float,
-    statement_timeout: float,
-    patience: float,
-) -> None:
-    engine = new_engine(
-        url,
-        pool_size=1,
-        max_overflow=0,
-        lock_timeout=lock_timeout,
-        statement_timeout=statement_timeout,
-        application_name="alembic",
-    )
-    try:
-        await check_connection(engine)
-        async with (
-            engine.connect() as connection,
-            migration_lock(connection, patience=patience),
-        ):
-            await _prepare(connection)
-            await _retry(connection, options, time.monotonic() + patience)
-    except (DatabaseUnavailable, MigrationLocked) as exc:
-        raise CommandError(str(exc)) from None
-    finally:
-        await engine.dispose()
-
-
-async def _prepare(connection: AsyncConnection) -> None:
-    if connection.dialect.name == "postgresql":
-        # When this process is killed, its statement stops too and frees its locks.
-        await connection.exec_driver_sql("SET client_connection_check_interval = 1000")
-        await connection.commit()
-
-
-async def _retry(
-    connection: AsyncConnection, options: dict[str, Any], deadline: float
-) -> None:
-    """Run the migrations; again from the failed one if it did not get its lock."""
-    while True:
-        try:
-            await connection.run_sync(_migrate, options)
-            return
-        except DBAPIError as exc:
-            if not _lost_a_lock(exc) or time.monotonic() >= deadline:
-                raise
-        # Requests that waited behind the statement run now.
-        await asyncio.sleep(0.5 + random.random())
-
-
-def _lost_a_lock(exc: DBAPIError) -> bool:
-    """Tell lock_not_available, deadlock_detected and SQLite's busy from the rest."""
-    state = getattr(exc.orig, "sqlstate", None)
-    return state in {"55P03", "40P01"}
+def _only_reads() -> bool:
+    """Tell whether the command changes nothing: a probe must not wait for the lock."""
+    command = getattr(context.config.cmd_opts, "cmd", None)
+    return command is not None and command[0].__name__ in READING
 
 
 def _migrate(connection: Connection, options: dict[str, Any]) -> None:
@@ -179,8 +119,19 @@ def _migrate(connection: Connection, options: dict[str, Any]) -> None:
     try:
         with safe_batch(connection) as guards:
             context.configure(connection=connection, **options, **guards)
+            if not context.get_context().opts.get("purge"):
+                _refuse_unknown_revision()
             with context.begin_transaction():
                 context.run_migrations()
             connection.commit()
     finally:
         connection.rollback()
+
+
+def _refuse_unknown_revision() -> None:
+    for head in context.get_context().get_current_heads():
+        if head not in {script.revision for script in context.script.walk_revisions()}:
+            raise CommandError(
+                f"the database is at revision {head}, which this code does not have:"
+                " newer code migrated it; deploy that code, or downgrade with it first"
+            )

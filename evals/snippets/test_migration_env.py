@@ -2,37 +2,356 @@
 
 from __future__ import annotations
 
-import pytest
-from sqlalchemy import URL, inspect
+import asyncio
+import logging
+from argparse import Namespace
+from logging.config import fileConfig
+from pathlib import Path
+from typing import Any
 
-from evals.harness.migrations import Migrated
+import pytest
+from alembic import command, context
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, inspect, pool, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from evals.harness.migrations import History, Migrated
 from evals.harness.project import Project
+from snippets.database_url import InvalidDatabaseURL
+from snippets.engine import new_engine
+from snippets.migration_env import run_env
+from snippets.migration_lock import migration_lock
+
+CREATE = """
+def upgrade():
+    op.create_table("{table}", sa.Column("id", sa.Integer, primary_key=True))
+
+
+def downgrade():
+    op.drop_table("{table}")
+"""
+FAIL = """
+def upgrade():
+    op.create_table("third", sa.Column("id", sa.Integer, primary_key=True))
+    op.execute("SELECT * FROM nowhere")
+
+
+def downgrade():
+    pass
+"""
 
 
 @pytest.fixture
-def migrated(project: Project, fresh_database: URL) -> Migrated:
-    """The starter's migrations, without a revision."""
-    return Migrated(project, fresh_database)
+def history(
+    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
+) -> History:
+    """Two revisions, a table each."""
+    monkeypatch.syspath_prepend(tmp_path)
+    history = History(tmp_path, fresh_database)
+    history.revision("r1", None, CREATE.format(table="first"))
+    history.revision("r2", "r1", CREATE.format(table="second"))
+    return history
+
+
+async def tables(history: History) -> set[str]:
+    return set(await history.inspect(lambda c: inspect(c).get_table_names()))
+
+
+def plain_env(history: History, **options: Any) -> Any:
+    """What Alembic's own template does."""
+
+    def migrate(connection: Connection) -> None:
+        context.configure(
+            connection=connection,
+            target_metadata=history.module.Base.metadata,
+            **options,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+    async def online() -> None:
+        engine = create_async_engine(history.url, poolclass=pool.NullPool)
+        async with engine.connect() as connection:
+            await connection.run_sync(migrate)
+        await engine.dispose()
+
+    def env() -> None:
+        connection = context.config.attributes.get("connection")
+        if connection is not None:
+            migrate(connection)
+            return
+        main = online()
+        try:
+            asyncio.run(main)
+        finally:
+            main.close()
+
+    return env
 
 
 async def test_the_starters_models_and_revisions_agree(
     project: Project, fresh_database: URL
 ) -> None:
     starter = Migrated(project, fresh_database, bare=False)
-    starter.alembic("upgrade", "head")
+    done = starter.alembic("upgrade", "head")
+    assert "Running upgrade  -> 5c1f0e7a2b64, Example: create note" in done.stderr
     assert "No new upgrade operations" in starter.alembic("check").stdout
-    assert await starter.inspect(lambda c: inspect(c).has_table("note"))
-    starter.alembic("downgrade", "base")
-    assert not await starter.inspect(lambda c: inspect(c).has_table("note"))
 
 
-async def test_a_revision_that_autogenerate_writes_runs_and_leaves_no_difference(
-    migrated: Migrated,
+async def test_the_command_line_prints_a_message_instead_of_a_traceback(
+    project: Project, fresh_database: URL, database: str
 ) -> None:
-    migrated.alembic("revision", "--autogenerate", "-m", "create note")
-    (file,) = migrated.versions.glob("*.py")
-    assert file.name.startswith("20")
+    starter = Migrated(project, fresh_database)
+    nowhere = {"sqlite": "sqlite:////no/x.db", "postgresql": "postgresql://u@[::1]:1/x"}
+    message = {"sqlite": "create /no", "postgresql": "cannot be reached"}
+    url = {"DATABASE_URL": nowhere[database]}
+    assert message[database] in starter.fails("upgrade", "head", env=url)
+    assert "no database is configured" in starter.fails(
+        "upgrade", "head", env={"DATABASE_URL": ""}
+    )
+
+
+async def test_a_new_revision_is_named_by_the_utc_day(
+    project: Project, fresh_database: URL
+) -> None:
+    starter = Migrated(project, fresh_database)
+    done = starter.alembic("revision", "--autogenerate", "-m", "create note")
+    assert "Detected added table 'note'" in done.stderr
+    (file,) = starter.versions.glob("*.py")
+    created = file.read_text(encoding="utf-8").split("Created: ")[1].split("\n")[0]
+    assert created.endswith("+00:00")
+    stamp = created.replace("-", "_").replace(" ", "_").replace(":", "")[:15]
+    assert file.name.startswith(stamp)
     assert file.name.endswith("_create_note.py")
-    migrated.alembic("upgrade", "head")
-    migrated.alembic("check")
-    migrated.alembic("downgrade", "base")
+    assert await starter.inspect(lambda c: not inspect(c).has_table("note"))
+
+
+@pytest.mark.trap("running-loop")
+async def test_it_migrates_while_an_event_loop_runs(history: History) -> None:
+    with pytest.raises(RuntimeError, match="cannot be called from a running event"):
+        history.upgrade(env=plain_env(history))
+    assert await tables(history) == set()
+
+    history.upgrade()
+    assert await tables(history) == {"first", "second", "alembic_version"}
+
+
+async def test_it_migrates_in_a_thread_without_an_event_loop(history: History) -> None:
+    await asyncio.to_thread(history.upgrade)
+    assert await history.version() == "r2"
+
+
+async def test_it_migrates_on_the_connection_that_it_is_given(
+    history: History,
+) -> None:
+    def no_url() -> URL:
+        raise AssertionError
+
+    def env() -> None:
+        module = history.module
+        run_env(module.Base.metadata, no_url, models=module, lock_timeout=1)
+
+    engine = new_engine(history.url)
+    async with engine.connect() as connection:
+        for name, revision in (("upgrade", "head"), ("downgrade", "r1")):
+
+            def run(sync: Connection, name: str = name, to: str = revision) -> None:
+                config = history.config(env, connection=sync)
+                getattr(command, name)(config, to)
+
+            await connection.run_sync(run)
+            assert not connection.in_transaction()
+    await engine.dispose()
+    assert await tables(history) == {"first", "alembic_version"}
+    assert await history.version() == "r1"
+
+
+@pytest.mark.trap("open-transaction")
+async def test_a_connection_with_an_open_transaction_is_refused(
+    history: History, database: str
+) -> None:
+    async def upgrade(env: Any) -> None:
+        engine = new_engine(history.url)
+        try:
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+
+                def run(sync: Connection) -> None:
+                    command.upgrade(history.config(env, connection=sync), "head")
+
+                await connection.run_sync(run)
+        finally:
+            await engine.dispose()
+
+    await upgrade(plain_env(history))  # succeeds, and everything is rolled back
+    assert "first" not in await tables(history)
+
+    with pytest.raises(CommandError, match="has an open transaction"):
+        await upgrade(history.env)
+
+
+@pytest.mark.trap("half-applied")
+async def test_a_revision_that_fails_leaves_nothing_and_keeps_those_before(
+    history: History, database: str
+) -> None:
+    file = history.revision("r3", "r2", FAIL)
+    with pytest.raises(Exception, match="nowhere"):
+        await asyncio.to_thread(history.upgrade, env=plain_env(history))
+    left = {
+        "sqlite": {"first", "second", "third", "alembic_version"},
+        "postgresql": set(),
+    }
+    assert await tables(history) == left[database]
+    if database == "sqlite":
+        await history.read("DROP TABLE third")
+
+    with pytest.raises(Exception, match="nowhere"):
+        history.upgrade()
+    assert await tables(history) == {"first", "second", "alembic_version"}
+    assert await history.version() == "r2"
+    file.unlink()
+    history.revision("r3", "r2", CREATE.format(table="third"))
+    history.upgrade()
+    assert await history.version() == "r3"
+
+
+@pytest.mark.trap("logging-replaced")
+async def test_the_applications_logging_stays_as_it_is(
+    history: History, caplog: pytest.LogCaptureFixture
+) -> None:
+    def loses_logging() -> None:
+        fileConfig(ini, disable_existing_loggers=False)
+        history.env()
+
+    ini = history.path / "logging.ini"
+    ini.write_text(
+        "[loggers]\nkeys = root\n[handlers]\nkeys = err\n[formatters]\nkeys =\n"
+        "[logger_root]\nlevel = WARNING\nhandlers = err\n"
+        "[handler_err]\nclass = StreamHandler\nargs = (sys.stderr,)\n",
+        encoding="utf-8",
+    )
+    caplog.set_level(logging.INFO)
+    root = logging.getLogger()
+    handlers = list(root.handlers)
+    shop = logging.getLogger("shop")
+
+    history.upgrade("r1")
+    shop.info("seen")
+    assert (root.handlers, root.level) == (handlers, logging.INFO)
+    assert "seen" in caplog.messages
+
+    try:
+        history.upgrade("r2", env=loses_logging)
+        shop.info("lost")
+        assert root.handlers != handlers
+        assert "lost" not in caplog.messages
+    finally:
+        root.handlers[:] = handlers
+
+
+async def test_only_the_command_line_shows_alembics_log(history: History) -> None:
+    alembic = logging.getLogger("alembic")
+    alembic.setLevel(logging.NOTSET)
+    history.upgrade("r1")
+    assert alembic.level == logging.NOTSET
+
+    config = history.config()
+    config.cmd_opts = Namespace(cmd=(command.upgrade, [], []))
+    try:
+        command.upgrade(config, "r2")
+        assert alembic.level == logging.INFO
+    finally:
+        alembic.setLevel(logging.NOTSET)
+
+
+async def test_metadata_without_a_table_is_refused(
+    history: History, database: str
+) -> None:
+    history.models("")
+    with pytest.raises(CommandError, match=r"no module of shop_\w+ declares a table"):
+        history.upgrade()
+
+
+async def test_a_database_ahead_of_the_code_is_refused_until_it_is_purged(
+    history: History,
+) -> None:
+    history.upgrade()
+    (history.versions / "r2.py").unlink()
+    with pytest.raises(CommandError, match="at revision r2, which this code does not"):
+        history.upgrade()
+    assert await tables(history) == {"first", "second", "alembic_version"}
+
+    history.run("stamp", "r1", purge=True)
+    assert await history.version() == "r1"
+
+
+async def test_a_revision_with_a_syntax_error_is_named(history: History) -> None:
+    history.revision("r3", "r2", "def upgrade(:")
+    with pytest.raises(CommandError, match=r"r3\.py, line 9: .*correct that revision"):
+        history.upgrade()
+
+
+async def test_a_revision_that_does_not_exist_is_named(history: History) -> None:
+    with pytest.raises(CommandError, match=r"Can't locate revision .* 'r9'"):
+        history.upgrade("r9")
+
+
+async def test_two_heads_are_refused(history: History) -> None:
+    history.revision("r2b", "r1", CREATE.format(table="other"))
+    with pytest.raises(CommandError, match="Multiple head revisions"):
+        history.upgrade()
+    assert await tables(history) == set()
+
+
+async def test_a_url_that_cannot_be_used_is_a_message(history: History) -> None:
+    def env() -> None:
+        def url() -> URL:
+            raise InvalidDatabaseURL("the database URL cannot be read")
+
+        run_env(history.module.Base.metadata, url, models=history.module)
+
+    with pytest.raises(CommandError, match="cannot be read"):
+        history.upgrade(env=env)
+
+
+async def test_sql_is_written_without_a_database(
+    history: History, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history.revision(
+        "r3",
+        "r2",
+        "def upgrade():\n"
+        "    first = sa.table('first', sa.column('id', sa.Integer))\n"
+        "    op.execute(first.insert().values(id=7))\n",
+    )
+    history.url = history.url.set(host="nowhere.invalid", database="/nowhere/at/all")
+    history.upgrade("r1:head", sql=True)
+    sql = capsys.readouterr().out
+    assert sql.count("BEGIN;") == sql.count("COMMIT;") == 2
+    assert "VALUES (7)" in sql
+
+
+async def test_only_a_command_that_changes_something_waits_for_the_lock(
+    history: History,
+) -> None:
+    history.options["patience"] = 0.1
+    engine = new_engine(history.url)
+    async with (
+        engine.connect() as connection,
+        migration_lock(connection, patience=10),
+    ):
+        with pytest.raises(CommandError, match="another process is migrating"):
+            history.upgrade()
+        config = history.config()
+        config.cmd_opts = Namespace(cmd=(command.current, [], []))
+        command.current(config)
+        with pytest.raises(CommandError, match="another process is migrating"):
+            history.run("current")
+    await engine.dispose()
+    history.upgrade()
+
+
+async def test_options_of_configure_can_be_added(history: History) -> None:
+    history.options["version_table"] = "shop_version"
+    history.upgrade()
+    assert "shop_version" in await tables(history)
