@@ -6,6 +6,7 @@ rows and drops the old table, and with that goes what it did not see.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from typing import Any
 
 from alembic.util import CommandError
 from sqlalchemy import Connection
+from sqlalchemy.exc import SAWarning
+
+from .sqlite_recreate import keep_what_is_lost
 
 
 @contextmanager
@@ -44,14 +48,26 @@ def orphans(connection: Connection) -> Counter[tuple[str, str]]:
 def safe_batch(connection: Connection) -> Generator[dict[str, Any], None, None]:
     """Guard the migrations of the block; yields options of `context.configure`.
 
-    A revision that leaves a row without its parent fails, and is rolled back.
+    A revision fails, and is rolled back, if it would leave a row without its parent
+    or lose a CHECK. Any other database needs no guard.
+
+    Raises:
+        CommandError: with what would be lost, and what to do.
     """
     if connection.dialect.name != "sqlite":
         yield {}
         return
-    with foreign_keys_off(connection):
+    with (
+        foreign_keys_off(connection),
+        keep_what_is_lost(connection),
+        warnings.catch_warnings(),
+    ):
         before = orphans(connection)
         connection.commit()
+        # A CHECK without a name is left out of the new table, with a warning.
+        warnings.filterwarnings("error", "Unnamed CHECK constraint", UserWarning)
+        # An index on an expression comes back all the same.
+        warnings.filterwarnings("ignore", "Skipped unsupported reflection", SAWarning)
 
         def refuse_orphans(**run: Any) -> None:
             if made := orphans(connection) - before:
@@ -62,4 +78,10 @@ def safe_batch(connection: Connection) -> Generator[dict[str, Any], None, None]:
                     " in the revision first"
                 )
 
-        yield {"on_version_apply": refuse_orphans}
+        try:
+            yield {"on_version_apply": refuse_orphans}
+        except UserWarning as exc:
+            raise CommandError(
+                f"{exc.args[0].partition(';')[0]}: repeat it, with a name, as"
+                " batch_alter_table(..., table_args=(sa.CheckConstraint(...),))"
+            ) from None
