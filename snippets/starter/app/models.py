@@ -10,7 +10,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 # example: end
 from .db.base import Base as Base
-
 # example: begin
 
 
@@ -22,6 +21,4 @@ class Note(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     text: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
-
-
 # example: end

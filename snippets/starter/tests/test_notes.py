@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fastapi import HTTPException
 from httpx import AsyncClient
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.fastapi_session import SessionDep
+from app.main import app
 from app.models import Note
 
 
@@ -29,10 +32,26 @@ async def test_notes_are_listed_newest_first(client: AsyncClient) -> None:
     assert [note["text"] for note in listed] == ["bread", "milk"]
 
 
-async def test_a_request_that_fails_stores_nothing(
+async def test_a_request_that_is_refused_stores_nothing(
     client: AsyncClient, session: AsyncSession
 ) -> None:
-    refused = await client.post("/notes", json={"text": ""})
-    assert refused.status_code == 422
+    assert (await client.post("/notes", json={"text": ""})).status_code == 422
     assert (await client.get("/notes/0")).status_code == 404
+    assert await session.scalar(select(func.count()).select_from(Note)) == 0
+
+
+async def write_then_fail(session: SessionDep) -> None:
+    session.add(Note(text="lost"))
+    await session.flush()
+    raise HTTPException(409)
+
+
+async def test_a_handler_that_raises_stores_nothing(
+    client: AsyncClient, session: AsyncSession
+) -> None:
+    app.add_api_route("/fail", write_then_fail, methods=["POST"])
+    failed = await client.post("/fail")
+    app.router.routes.pop()
+
+    assert failed.status_code == 409
     assert await session.scalar(select(func.count()).select_from(Note)) == 0
