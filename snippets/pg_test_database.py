@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,73 +10,73 @@ from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from .connection_leak import ConnectionLeaked, checked_out
 from .engine import new_engine
+from .pg_empty_tables import emptying_statement
+from .pg_scratch_database import ScratchDatabases, open_scratch_databases
 
-PREFIX = "pytest_scratch_"
-LOCKS = 0x7E57
-"""The first key of the advisory locks that say: a run is using these databases."""
-
-# Not those of extensions: the rows of PostGIS's `spatial_ref_sys` are no test's.
-TABLES = text("""
-    SELECT format('%I.%I', n.nspname, c.relname) AS name,
-        (SELECT string_agg(quote_ident(a.attname), ', ') FROM pg_attribute a
-         WHERE a.attrelid = c.oid AND a.attnum > 0
-           AND NOT a.attisdropped AND a.attgenerated = '') AS columns
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
-      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-      AND c.relname <> 'alembic_version'
-      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid
-                      AND d.classid = 'pg_class'::regclass AND d.deptype = 'e')
-""")
-# A name holds the second key of its lock. `pg_locks` shows those of all databases.
-ABANDONED = text(r"""
-    SELECT datname, split_part(datname, '_', 3)::int AS token FROM pg_database
-    WHERE datname ~ '^pytest_scratch_\d+(_\d+)?$'
-      AND datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user)
-      AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory'
-                      AND classid = :locks
-                      AND objid = split_part(datname, '_', 3)::oid)
-""").bindparams(locks=LOCKS)
-OTHERS = text("""
+PATIENCE = 5
+"""Seconds that a test, and its end, waits for a lock."""
+LOCK_NOT_AVAILABLE = "55P03"
+END_OTHERS = text("""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """)
-LOCK_NOT_AVAILABLE = "55P03"
+
+
+@asynccontextmanager
+async def open_pg_database(
+    server: URL, create_schema: Callable[[Connection], None]
+) -> AsyncGenerator[PostgresTestDatabase, None]:
+    """Yield a database with the tables and rows that `create_schema` makes.
+
+    The role of `server` must be allowed to create databases; the database that it
+    names is never changed.
+    """
+    async with open_scratch_databases(server) as databases:
+        database = PostgresTestDatabase(databases, await databases.create())
+        await database.connect()
+        try:
+            async with database.engine.connect() as connection:
+                await connection.run_sync(create_schema)
+                await connection.commit()
+            await database.remember()
+            yield database
+        finally:
+            await database.disconnect()
 
 
 class PostgresTestDatabase:
-    """A database of this process's own, on a server whose role may create databases.
-
-    The database that `server` names is connected to, and never changed.
-    """
+    """A database for one test after the other, and copies for some."""
 
     engine: AsyncEngine
+    _cleaner: AsyncConnection
+    _emptying: str
 
-    def __init__(self, server: URL) -> None:
-        self._server = server
-        self._token = secrets.randbelow(2**31)
-        self._name = f"{PREFIX}{self._token}"
-        self._clones = 0
+    def __init__(self, databases: ScratchDatabases, url: URL) -> None:
+        self._databases = databases
+        self._url = url
 
-    async def open(self, create_schema: Callable[[Connection], None]) -> None:
-        """Make the tables, with the rows that `create_schema` puts there."""
-        self._create_schema = create_schema
-        self._admin = await _administer(self._server)
-        await _drop_abandoned(self._admin)
-        await self._admin.execute(
-            text("SELECT pg_advisory_lock(:locks, :token)"),
-            {"locks": LOCKS, "token": self._token},
-        )
-        self.engine = await self._create(self._name)
-        self._cleaner = await _administer(self.engine.url)
-        self._emptying = await _emptying(self._cleaner)
+    async def connect(self) -> None:
+        self.engine = _engine(self._url)
+        # Not one of the pool's: a test may have taken them all.
+        cleaner = _engine(self._url, isolation_level="AUTOCOMMIT")
+        self._cleaner = await cleaner.connect()
+
+    async def disconnect(self) -> None:
+        await self.engine.dispose()
+        await self._cleaner.close()
+        await self._cleaner.engine.dispose()
+
+    async def remember(self) -> None:
+        """Take what is there now for what each test finds."""
+        self._emptying = await emptying_statement(self._cleaner)
 
     async def reset(self) -> None:
-        """Put back the rows that `open` made, in one round trip.
+        """Empty the tables, and put back the rows that were there, in one round trip.
 
         Raises:
-            AssertionError: a transaction that was left open holds a lock.
+            ConnectionLeaked: a transaction that holds a lock was left open.
         """
         try:
             await self._cleaner.exec_driver_sql(self._emptying)
@@ -85,112 +84,42 @@ class PostgresTestDatabase:
             if getattr(exc.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
                 raise
             await self.replace()
-            await self._cleaner.exec_driver_sql(self._emptying)
-            raise AssertionError(
-                "a transaction was left open that locks rows or tables:"
-                " close every session and connection, of every engine, before the end"
+            raise ConnectionLeaked(
+                "a transaction was left open: close every session and connection,"
+                " of every engine, before the test ends"
             ) from None
+
+    async def replace(self) -> None:
+        """Go on with other connections: somebody holds a transaction on these."""
+        await self._cleaner.execute(END_OTHERS)
+        self.engine = _engine(self._url)
+        await self._cleaner.exec_driver_sql(self._emptying)
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncGenerator[AsyncEngine, None]:
+        """Lend the database to a test that commits."""
+        try:
+            yield self.engine
+        finally:
+            if checked_out(self.engine):
+                await self.replace()
+            else:
+                await self.reset()
 
     @asynccontextmanager
     async def clone(self) -> AsyncGenerator[AsyncEngine, None]:
-        """Lend a database whose tables may be changed: one more, made from nothing."""
-        self._clones += 1
-        name = f"{self._name}_{self._clones}"
-        engine = await self._create(name)
+        """Lend a copy, whose tables the test may change. It costs dozens of tests."""
+        # Nobody may be connected to what is copied.
+        await self.disconnect()
+        url = await self._databases.create(template=self._url)
+        await self.connect()
+        engine = _engine(url)
         try:
             yield engine
         finally:
             await engine.dispose()
-            await _drop(self._admin, name)
-
-    async def replace(self) -> None:
-        """Go on with other connections: somebody holds a transaction on these."""
-        await self._cleaner.execute(OTHERS)
-        self.engine = _engine(self.engine.url)
-
-    async def close(self) -> None:
-        await self.engine.dispose()
-        await _leave(self._cleaner)
-        await _drop(self._admin, self._name)
-        await _leave(self._admin)
-
-    async def _create(self, name: str) -> AsyncEngine:
-        await self._admin.exec_driver_sql(f'CREATE DATABASE "{name}"')
-        # Nobody needs these rows after a crash: a commit must not wait for the disk.
-        await self._admin.exec_driver_sql(
-            f'ALTER DATABASE "{name}" SET synchronous_commit = off'
-        )
-        engine = _engine(self._server.set(database=name))
-        async with engine.connect() as connection:
-            await connection.run_sync(self._create_schema)
-            await connection.commit()
-        return engine
-
-
-async def drop_abandoned(server: URL) -> None:
-    """Drop the databases of runs, and of workers, that were killed."""
-    admin = await _administer(server)
-    await _drop_abandoned(admin)
-    await _leave(admin)
-
-
-async def _drop_abandoned(admin: AsyncConnection) -> None:
-    for name, token in (await admin.execute(ABANDONED)).all():
-        key = {"locks": LOCKS, "token": token}
-        claim = text("SELECT pg_try_advisory_lock(:locks, :token)")
-        if await admin.scalar(claim, key):
-            await _drop(admin, name)
-            await admin.execute(text("SELECT pg_advisory_unlock(:locks, :token)"), key)
-
-
-async def _drop(admin: AsyncConnection, name: str) -> None:
-    await admin.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-
-
-async def _emptying(connection: AsyncConnection) -> str:
-    """Return the statement that empties all tables, and puts back what is there now."""
-    tables = (await connection.execute(TABLES)).all()
-    deletes = [f"DELETE FROM {table}" for table, _ in tables]
-    inserts: list[str] = []
-    for table, columns in tables:
-        rows = await connection.exec_driver_sql(
-            f"SELECT quote_literal(array_agg(t)::text) FROM {table} t"
-        )
-        if (literal := rows.scalar_one()) is not None:
-            inserts.append(
-                f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE"
-                f" SELECT {columns} FROM unnest({literal}::{table}[])"
-            )
-    steps = [deletes, inserts]
-    try:
-        # A trigger that fires on DELETE would fill its audit table.
-        await connection.exec_driver_sql("SET session_replication_role = replica")
-    except DBAPIError:
-        # Only a superuser may: empty the audit table once more.
-        steps = [deletes, deletes, inserts]
-    statements = [_at_once(step) for step in steps if step]
-    if len(statements) == 1:
-        return statements[0]  # prepared, and planned once
-    return f"DO $reset$ BEGIN {'; '.join(statements)}; END $reset$"
-
-
-def _at_once(statements: list[str]) -> str:
-    """Return one statement that does all: foreign keys are checked at its end, so the
-    order of the tables does not matter, and keys may go round in a circle."""
-    *first, last = statements
-    parts = [f"s{n} AS ({statement})" for n, statement in enumerate(first)]
-    return f"WITH {', '.join(parts)} {last}" if parts else last
-
-
-async def _administer(url: URL) -> AsyncConnection:
-    """Open one connection that is in no transaction and waits 5 s for a lock."""
-    return await _engine(url, isolation_level="AUTOCOMMIT").connect()
-
-
-async def _leave(connection: AsyncConnection) -> None:
-    await connection.close()
-    await connection.engine.dispose()
+            await self._databases.drop(url)
 
 
 def _engine(url: URL, **options: Any) -> AsyncEngine:
-    return new_engine(url, lock_timeout=5, application_name="pytest", **options)
+    return new_engine(url, lock_timeout=PATIENCE, application_name="pytest", **options)

@@ -1,74 +1,109 @@
-"""A SQLite file for tests: made once, put back after each test that committed."""
+"""A SQLite file for tests: made once, put back after each test that commits."""
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 
 from sqlalchemy import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from .connection_leak import ConnectionLeaked, checked_out
 from .engine import new_engine
 from .scratch_directory import ScratchDirectory, abandoned_directories
 
 PREFIX = "pytest-sqlite-"
+PATIENCE = 5
+"""Seconds that a test, and its end, waits for a lock."""
+
+
+@asynccontextmanager
+async def open_sqlite_database(
+    create_schema: Callable[[Connection], None],
+) -> AsyncGenerator[SqliteTestDatabase, None]:
+    """Yield a database with the tables and rows that `create_schema` makes.
+
+    It lies in a directory of its own, which a later run removes if this one is killed.
+    """
+    for path in abandoned_directories(PREFIX):
+        shutil.rmtree(path, ignore_errors=True)
+    directory = ScratchDirectory(PREFIX)
+    try:
+        template = directory.path / "template.db"
+        engine = new_engine(_url(template))
+        try:
+            async with engine.connect() as connection:
+                await connection.run_sync(create_schema)
+                await connection.commit()
+        finally:
+            await engine.dispose()
+        database = SqliteTestDatabase(template)
+        yield database
+        await database.engine.dispose()
+    finally:
+        directory.remove()
 
 
 class SqliteTestDatabase:
-    """A file in a directory of its own, and a copy of it as the schema left it."""
+    """A copy of a template, for one test after the other."""
 
-    engine: AsyncEngine
-
-    def __init__(self) -> None:
-        for path in abandoned_directories(PREFIX):
-            shutil.rmtree(path, ignore_errors=True)
-        self._directory = ScratchDirectory(PREFIX)
-        self._template = self._directory.path / "template.db"
-        self._files = 0
-
-    async def open(self, create_schema: Callable[[Connection], None]) -> None:
-        """Make the tables, with the rows that `create_schema` puts there."""
-        engine = new_engine(_url(self._template))
-        async with engine.connect() as connection:
-            await connection.run_sync(create_schema)
-            await connection.commit()
-        await engine.dispose()
-        self._pristine = sqlite3.connect(self._template)
+    def __init__(self, template: Path) -> None:
+        self._template = template
+        self._number = 0
         self._start()
 
     def _start(self) -> None:
-        self._files += 1
-        file = self._directory.path / f"test{self._files}.db"
-        shutil.copyfile(self._template, file)
-        self.engine = new_engine(_url(file), lock_timeout=5)
-        self._file = sqlite3.connect(file)
-        self._file.execute("PRAGMA synchronous = OFF")
+        self._number += 1
+        self._file = self._template.with_name(f"test{self._number}.db")
+        shutil.copyfile(self._template, self._file)
+        self.engine = new_engine(_url(self._file), lock_timeout=PATIENCE)
 
     async def reset(self) -> None:
-        """Put back the rows and tables that `open` made: a copy of all pages."""
-        self._pristine.backup(self._file)
+        """Put back the template's tables and rows: a copy of all pages.
 
-    @asynccontextmanager
-    async def clone(self) -> AsyncGenerator[AsyncEngine, None]:
-        """Lend a database whose tables may be changed: here, that is any."""
-        try:
-            yield self.engine
-        finally:
-            await self.reset()
+        Raises:
+            ConnectionLeaked: a transaction that holds the lock was left open.
+        """
+        template, file = self._connect(self._template), self._connect(self._file)
+        with closing(template), closing(file):
+            try:
+                # The copy itself would wait for the lock for ever.
+                file.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                await self.replace()
+                raise ConnectionLeaked(
+                    "a transaction was left open: close every session and"
+                    " connection, of every engine, before the test ends"
+                ) from None
+            file.execute("ROLLBACK")
+            file.execute("PRAGMA synchronous = OFF")
+            template.backup(file)
 
     async def replace(self) -> None:
         """Go on with another file: somebody holds a transaction on this one."""
-        self._file.close()
+        await self.engine.dispose()
         self._start()
 
-    async def close(self) -> None:
-        await self.engine.dispose()
-        self._file.close()
-        self._pristine.close()
-        self._directory.remove()
+    @asynccontextmanager
+    async def lend(self) -> AsyncGenerator[AsyncEngine, None]:
+        """Lend the database to a test that commits."""
+        try:
+            yield self.engine
+        finally:
+            if checked_out(self.engine):
+                await self.replace()
+            else:
+                await self.reset()
+
+    def clone(self) -> AbstractAsyncContextManager[AsyncEngine]:
+        """Lend a database whose tables the test may change: on SQLite, that is any."""
+        return self.lend()
+
+    def _connect(self, file: Path) -> sqlite3.Connection:
+        return sqlite3.connect(file, timeout=PATIENCE, isolation_level=None)
 
 
 def _url(file: Path) -> URL:

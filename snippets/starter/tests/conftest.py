@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.db import database_fixtures
-from app.db.database_fixtures import async_fixture, migrate_to_head
 from app.db.fastapi_client import open_client
+from app.db.migrated_schema import migrated_schema
+from app.db.pytest_loop import async_fixture
 from app.main import app
 
 
@@ -22,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def create_schema() -> Callable[[Connection], None]:
-    return migrate_to_head(Path(__file__).parents[1] / "alembic.ini")
+    return migrated_schema(Path(__file__).parents[1] / "alembic.ini")
 
 
 @async_fixture()
