@@ -119,7 +119,7 @@ class History(Migrations):
         folder.mkdir()
         for name, body in {"models": BASE + text, **others}.items():
             file = folder / f"{name}.py"
-            file.parent.mkdir(exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(body.replace("shop.", f"{package}."), encoding="utf-8")
         importlib.invalidate_caches()
         self.module = importlib.import_module(f"{package}.models")
