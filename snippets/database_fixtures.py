@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from . import pytest_databases, pytest_loop
 from .connection_leak import assert_released
-from .pytest_loop import async_fixture
 from .pytest_databases import ScratchDatabase
+from .pytest_loop import async_fixture
 from .savepoint_isolation import IsolationBroken, isolated_sessions
 from .session import new_sessions
 from .task_leak import end_tasks

@@ -42,24 +42,22 @@ async def isolated_sessions(
     """
     async with engine.connect() as connection:
         transaction = await connection.begin()
-        open_savepoints = _watch_savepoints(connection)
+        savepoints = _watch_savepoints(connection)
         sessions = new_sessions(engine)
         sessions.configure(bind=connection, join_transaction_mode="create_savepoint")
         sessions.class_ = JoinedSession
-        try:
-            yield sessions
-            if not transaction.is_active:
-                raise IsolationBroken(
-                    "the code under test ended the transaction of the test:"
-                    ' mark it @pytest.mark.isolation("commit")'
-                )
-            if open_savepoints:
-                raise IsolationBroken(
-                    "a session was left open: close it (`async with sessions() as ...`)"
-                )
-            await _check_deferred_constraints(connection)
-        finally:
-            await transaction.rollback()
+        yield sessions
+        if not transaction.is_active:
+            raise IsolationBroken(
+                "the code under test ended the transaction of the test:"
+                ' mark it @pytest.mark.isolation("commit")'
+            )
+        if savepoints:
+            raise IsolationBroken(
+                "a session was left open, or two worked at the same time: close each"
+                ' session, or mark the test @pytest.mark.isolation("commit")'
+            )
+        await _check_deferred_constraints(connection)
 
 
 class JoinedSession(AsyncSession):
@@ -87,8 +85,8 @@ def _watch_savepoints(connection: AsyncConnection) -> list[str]:
         verb, *_, name = sql.split()
         if verb == "SAVEPOINT":
             stack.append(name)
-        elif "SAVEPOINT" in sql and stack and stack.pop() != name:
-            stack.clear()
+        elif "SAVEPOINT" in sql and stack.pop() != name:
+            stack[:] = ["broken"]
             raise IsolationBroken(
                 "two sessions worked at the same time on the connection of the test:"
                 ' mark it @pytest.mark.isolation("commit")'

@@ -1,0 +1,297 @@
+"""Evals for snippets/savepoint_isolation.py."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from sqlalchemy import URL, ForeignKey, func, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from snippets.savepoint_isolation import IsolationBroken, isolated_sessions
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Author(Base):
+    __tablename__ = "author"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+
+
+class Book(Base):
+    __tablename__ = "book"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    author_id: Mapped[int] = mapped_column(
+        ForeignKey("author.id", deferrable=True, initially="DEFERRED")
+    )
+
+
+async def commits(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        session.add(Author(name="app"))
+
+
+async def commits_twice_in_one_session(sessions: Sessions) -> None:
+    async with sessions() as session:
+        session.add(Author(name="app"))
+        await session.commit()
+        await session.execute(select(Author))
+        await session.commit()
+
+
+async def rolls_back_and_goes_on(sessions: Sessions) -> None:
+    async with sessions() as session:
+        session.add(Author(name="arranged"))
+        with pytest.raises(IntegrityError):
+            await session.commit()
+        await session.rollback()
+        session.add(Author(name="app"))
+        await session.commit()
+
+
+async def nests(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        with pytest.raises(IntegrityError):
+            async with session.begin_nested():
+                session.add(Author(name="arranged"))
+        async with session.begin_nested():
+            session.add(Author(name="app"))
+
+
+async def names(sessions: Sessions) -> list[str]:
+    async with sessions() as session:
+        return sorted(await session.scalars(select(Author.name)))
+
+
+async def arrange(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        session.add(Author(name="arranged"))
+
+
+SHAPES = [commits, commits_twice_in_one_session, rolls_back_and_goes_on, nests]
+
+
+@pytest.mark.parametrize("code", SHAPES)
+async def test_what_the_code_commits_is_seen_in_the_test_and_gone_after_it(
+    engine: AsyncEngine, sessions: Sessions, code: Callable[[Sessions], Awaitable[None]]
+) -> None:
+    async with isolated_sessions(engine) as isolated:
+        await arrange(isolated)
+        await code(isolated)
+        assert await names(isolated) == ["app", "arranged"]
+
+    assert await names(sessions) == []
+
+
+async def test_a_rollback_undoes_what_the_code_did_and_nothing_else(
+    engine: AsyncEngine,
+) -> None:
+    async with isolated_sessions(engine) as isolated:
+        await arrange(isolated)
+        async with isolated() as session:
+            session.add(Author(name="app"))
+            await session.flush()
+            await session.rollback()
+        async with isolated() as session:
+            session.add(Author(name="forgot to commit"))
+            await session.flush()
+
+        assert await names(isolated) == ["arranged"]
+
+
+@pytest.mark.trap("join-mode")
+async def test_with_the_default_join_mode_a_rollback_ends_the_isolation(
+    engine: AsyncEngine, sessions: Sessions
+) -> None:
+    async with engine.connect() as connection:
+        outer = await connection.begin()
+        joined = async_sessionmaker(connection)
+        await arrange(joined)
+        await rolls_back_and_goes_on(joined)
+        assert await names(joined) == ["app"]  # what was arranged is gone
+        assert not outer.is_active
+
+    assert await names(sessions) == ["app"]  # and the next test finds this
+
+
+@pytest.mark.trap("driver-begins")
+async def test_with_the_default_driver_mode_sqlite_commits_each_savepoint(
+    fresh_database: URL, database: str
+) -> None:
+    engine = create_async_engine(fresh_database)
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    async with isolated_sessions(engine) as isolated:
+        await commits(isolated)
+
+    left = {"sqlite": ["app"], "postgresql": []}
+    assert await names(async_sessionmaker(engine)) == left[database]
+    await engine.dispose()
+
+
+async def test_sessions_keep_the_options_of_production(engine: AsyncEngine) -> None:
+    async with isolated_sessions(engine) as isolated:
+        async with isolated() as session:
+            author = Author(name="app")
+            session.add(author)
+            await session.commit()
+            assert author.name == "app"  # not expired
+        with pytest.raises(InvalidRequestError, match="closed"):
+            await session.execute(select(Author))
+
+
+async def test_code_that_ends_the_outer_transaction_fails_the_test(
+    engine: AsyncEngine, sessions: Sessions
+) -> None:
+    with pytest.raises(IsolationBroken, match=r"isolation\(.commit.\)"):
+        async with isolated_sessions(engine) as isolated:
+            async with isolated() as session:
+                await (await session.connection()).rollback()
+
+    async with engine.begin():  # the connection came back clean
+        pass
+
+
+async def test_a_session_left_open_fails_the_test(
+    engine: AsyncEngine, sessions: Sessions
+) -> None:
+    with pytest.raises(IsolationBroken, match="left open"):
+        async with isolated_sessions(engine) as isolated:
+            forgotten = isolated()
+            forgotten.add(Author(name="app"))
+            await forgotten.flush()
+
+    assert await names(sessions) == []
+
+
+@pytest.mark.trap("one-connection")
+async def test_sessions_that_work_at_the_same_time_fail_the_test(
+    engine: AsyncEngine, sessions: Sessions
+) -> None:
+    second_began, first_ended = asyncio.Event(), asyncio.Event()
+
+    async def first(isolated: Sessions) -> None:
+        try:
+            async with isolated.begin() as session:
+                session.add(Author(name="first"))
+                await session.flush()
+                await second_began.wait()
+        finally:
+            first_ended.set()
+
+    async def second(isolated: Sessions) -> None:
+        async with isolated.begin() as session:
+            session.add(Author(name="second"))
+            await session.flush()
+            second_began.set()
+            await first_ended.wait()
+
+    with pytest.raises(IsolationBroken, match="two worked at the same time"):
+        async with isolated_sessions(engine) as isolated:
+            both = (first(isolated), second(isolated))
+            results = await asyncio.gather(*both, return_exceptions=True)
+
+    assert [type(result) for result in results] == [IsolationBroken] * 2
+    assert await names(sessions) == []
+
+
+async def test_sessions_in_one_another_do_not_disturb_each_other(
+    engine: AsyncEngine,
+) -> None:
+    async with isolated_sessions(engine) as isolated:
+        async with isolated() as outer:
+            assert await outer.scalar(select(func.count()).select_from(Author)) == 0
+            await commits(isolated)
+            assert await outer.scalar(select(func.count()).select_from(Author)) == 1
+            outer.add(Author(name="outer"))
+            await outer.commit()
+
+        assert await names(isolated) == ["app", "outer"]
+
+
+@pytest.mark.trap("deferred-constraint")
+async def test_a_deferred_constraint_is_checked_at_the_end(
+    engine: AsyncEngine, sessions: Sessions
+) -> None:
+    with pytest.raises((IntegrityError, IsolationBroken), match=r"(?i)foreign key"):
+        async with isolated_sessions(engine) as isolated:
+            async with isolated.begin() as session:
+                session.add(Book(author_id=-1))
+            # The commit was a RELEASE SAVEPOINT, which checks nothing.
+
+    with pytest.raises(IntegrityError):
+        async with sessions.begin() as session:
+            session.add(Book(author_id=-1))
+
+
+async def test_a_session_may_be_read_only(engine: AsyncEngine, database: str) -> None:
+    options = {"postgresql_readonly": True, "sqlite_begin": "BEGIN"}
+    async with isolated_sessions(engine) as isolated:
+        await arrange(isolated)
+        async with isolated() as session:
+            await session.connection(execution_options=options)
+            assert await session.scalar(select(Author.name)) == "arranged"
+            session.add(Author(name="app"))
+            if database == "postgresql":
+                with pytest.raises(DBAPIError, match="read-only"):
+                    await session.flush()
+        await commits(isolated)  # the next session writes
+
+        assert await names(isolated) == ["app", "arranged"]
+
+
+@pytest.mark.trap("isolation-level")
+async def test_an_isolation_level_cannot_be_set(engine: AsyncEngine) -> None:
+    async with isolated_sessions(engine) as isolated:
+        async with isolated() as session:
+            with pytest.raises(InvalidRequestError, match="may not be altered"):
+                await session.connection(
+                    execution_options={"isolation_level": "SERIALIZABLE"}
+                )
+
+
+@pytest.mark.trap("lock-granted")
+async def test_a_lock_is_granted_to_everybody(
+    engine: AsyncEngine, database: str
+) -> None:
+    """Both sessions are one backend; on two connections the second is refused."""
+    async with isolated_sessions(engine) as isolated:
+        await arrange(isolated)
+        async with isolated() as first, isolated() as second:
+            locked = select(Author).with_for_update(nowait=True)
+            await first.scalars(locked)
+            assert (await second.scalars(locked)).one().name == "arranged"
+
+
+@pytest.mark.trap("frozen-now")
+async def test_the_time_of_the_database_stands_still(
+    engine: AsyncEngine, database: str
+) -> None:
+    moments = set()
+    async with isolated_sessions(engine) as isolated:
+        for _ in range(2):
+            async with isolated.begin() as session:
+                moments.add(await session.scalar(select(func.now())))
+                if database == "postgresql":
+                    before = await session.scalar(select(func.clock_timestamp()))
+                    await session.execute(text("SELECT pg_sleep(0.01)"))
+                    after = await session.scalar(select(func.clock_timestamp()))
+                    assert before != after
+
+    # On SQLite a second has one name, whoever commits.
+    assert len(moments) == 1 or database == "sqlite"
