@@ -152,18 +152,29 @@ class Postgresql(Database):
         self.made.append(name)
 
     async def clear(self) -> None:
+        await self.disconnect()
         await postgres.administer(
-            self.url, "DROP SCHEMA IF EXISTS public CASCADE", "CREATE SCHEMA public"
+            self.url,
+            # Whoever is still there left a session open, and would block the rest.
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            "DROP SCHEMA IF EXISTS public CASCADE",
+            "CREATE SCHEMA public",
         )
 
     async def delete_from(self, tables: list[str]) -> None:
-        if self.cleaner is None or self.cleaner.is_closed():
+        if self.cleaner is None:
             self.cleaner = await postgres.connect(self.url)
             # A session that an eval left open must fail here, not hang.
             await self.cleaner.execute("SET lock_timeout = '10s'")
         quoted = (".".join(f'"{part}"' for part in t.split(".")) for t in tables)
         deletes = " ".join(f"DELETE FROM {table};" for table in quoted)
         await self.cleaner.execute(f"DO $$ BEGIN {deletes} END $$")
+
+    async def disconnect(self) -> None:
+        if self.cleaner is not None:
+            await self.cleaner.close()
+            self.cleaner = None
 
     async def fresh(self) -> URL:
         name = f"{self.name}_{uuid4().hex[:8]}"
@@ -177,8 +188,7 @@ class Postgresql(Database):
 
     async def close(self) -> None:
         await self.leave()
-        if self.cleaner is not None:
-            await self.cleaner.close()
+        await self.disconnect()
         for name in self.made:
             await self.drop(make_url(self.admin).set(database=name))
 
