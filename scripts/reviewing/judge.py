@@ -235,9 +235,11 @@ class Judge:
             yield Reason(rule, other)
 
     def create_table(self, op: Operation) -> Iterator[Reason]:
+        explicit = {other.name for other in self.here("create_enum")}
         for column in op.facts["columns"]:
             made = self.state.enums.get(column.type.enum)
-            if self.postgresql(op) and column.type.enum and made not in (None, self.id):
+            twice = made not in (None, self.id) or column.type.enum in explicit
+            if self.postgresql(op) and column.type.enum and twice:
                 yield Reason("enum-created-twice", column.type.enum)
         indexed = self.indexed(op)
         for names in self.references(op):

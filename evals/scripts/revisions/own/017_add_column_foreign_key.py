@@ -1,0 +1,25 @@
+"""Alembic sends a second, validating statement."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "017a"
+down_revision = "0000"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column(
+        "book",
+        sa.Column(
+            "shop_id",
+            sa.Integer(),
+            sa.ForeignKey("shop.id", name="fk_book_shop"),
+            index=True,
+        ),
+    )
+
+
+def downgrade() -> None:
+    op.drop_column("book", "shop_id")

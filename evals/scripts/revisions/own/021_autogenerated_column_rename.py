@@ -1,0 +1,19 @@
+"""What autogenerate makes of a renamed attribute."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "021a"
+down_revision = "0000"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("author", sa.Column("full_name", sa.String(80), nullable=True))
+    op.drop_column("author", "name")
+
+
+def downgrade() -> None:
+    op.add_column("author", sa.Column("name", sa.String(80), nullable=True))
+    op.drop_column("author", "full_name")

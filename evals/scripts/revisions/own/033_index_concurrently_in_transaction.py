@@ -1,0 +1,17 @@
+"""PostgreSQL refuses it."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "033a"
+down_revision = "0000"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_index("ix_author_name", "author", ["name"], postgresql_concurrently=True)
+
+
+def downgrade() -> None:
+    op.drop_index("ix_author_name", "author")
