@@ -1,0 +1,102 @@
+"""Rows of any `Select` from a place in its order on, with the place of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, time, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from .cursor_codec import Cursor, InvalidCursor
+from .keyset_range import ranges
+from .total_order import SortKey
+
+# The driver of SQLite gives and takes none of these.
+NOT_SQLITE = (Decimal, date, time, timedelta, UUID)
+
+
+class KeysetReader:
+    """Reads rows in the order of `keys`, which end with a unique one."""
+
+    def __init__(self, keys: Sequence[SortKey]) -> None:
+        self.keys = keys
+        self.backward = [key.reversed() for key in keys]
+        # The database evaluates the keys: an object that the session holds already
+        # keeps its old values, and Python's are not always those that were compared.
+        self.columns = [key.raw.label(f"key_{i}") for i, key in enumerate(keys)]
+        self.unique = [i for i, key in enumerate(keys) if key.unique]
+
+    async def read(
+        self, session: AsyncSession, stmt: Any, start: Cursor, limit: int
+    ) -> list[Row[Any]]:
+        """Return the first rows from `start` on, each with the keys behind it.
+
+        Raises:
+            InvalidCursor: `start` is no place in this order.
+            ValueError: a row comes twice.
+        """
+        self._check(start, session.get_bind().dialect.name)
+        keys = self.backward if start.backward else self.keys
+        stmt = stmt.add_columns(*self.columns).offset(None).order_by(None)
+        found: list[Row[Any]] = []
+        for part in ranges(keys, start.values, tied=start.tied):
+            query = stmt.where(*part.where).order_by(*part.order_by)
+            try:
+                result = await session.execute(query.limit(limit - len(found)))
+            except DBAPIError as exc:
+                # A value that its column cannot have: somebody made the cursor up.
+                if start.values and getattr(exc.orig, "sqlstate", "")[:2] == "22":
+                    raise InvalidCursor from exc
+                raise
+            found += result.all()
+            if len(found) == limit:
+                break
+        places = [self.place(row) for row in found]
+        if any(a == b for a, b in pairwise(places)):
+            raise ValueError(
+                "a row comes twice: filter a collection with .any() instead of a join,"
+                " or pass unique=[...]"
+            )
+        return found
+
+    async def is_any_behind(
+        self, session: AsyncSession, stmt: Any, start: Cursor
+    ) -> bool:
+        """Tell whether there are rows on the other side of `start`."""
+        if not start.values:
+            return False
+        found = await self.read(
+            session, stmt, replace(start, backward=not start.backward), 2
+        )
+        return any(not (start.inclusive and self.is_at(row, start)) for row in found)
+
+    def place(self, row: Row[Any]) -> Sequence[Any]:
+        """Return the values of the keys, as a cursor takes them."""
+        return row[-len(self.keys) :]
+
+    def is_at(self, row: Row[Any], start: Cursor) -> bool:
+        """Tell whether `row` is the one that `start` names, edited or not."""
+        place = self.place(row)
+        return all(place[i] == start.values[i] for i in self.unique)
+
+    def _check(self, start: Cursor, dialect: str) -> None:
+        values = start.values
+        if not values:
+            return
+        if (
+            len(values) != len(self.keys)
+            or start.tied >= len(values)
+            or any(
+                value is None and not key.nullable
+                for key, value in zip(self.keys, values, strict=True)
+            )
+            or (dialect == "sqlite" and any(isinstance(v, NOT_SQLITE) for v in values))
+        ):
+            raise InvalidCursor
