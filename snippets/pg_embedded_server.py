@@ -12,7 +12,7 @@ import warnings
 
 from sqlalchemy import URL, make_url
 
-from .scratch_directory import ScratchDirectory, abandoned_directories
+from .sqlite_scratch_directory import ScratchDirectory, abandoned_directories
 
 PREFIX = "pytest-postgresql-"
 SETTINGS = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"

@@ -35,7 +35,7 @@ async def emptying_statement(connection: AsyncConnection) -> str:
     inserts: list[str] = []
     for table, columns in tables:
         rows = await connection.exec_driver_sql(
-            f"SELECT quote_literal(array_agg(t)::text) FROM {table} t"
+            f"SELECT quote_literal(array_agg(whole.*)::text) FROM {table} AS whole"
         )
         if (literal := rows.scalar_one()) is not None:
             inserts.append(

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from .connection_leak import ConnectionLeaked, checked_out
 from .engine import new_engine
-from .scratch_directory import ScratchDirectory, abandoned_directories
+from .sqlite_scratch_directory import ScratchDirectory, abandoned_directories
 
 PREFIX = "pytest-sqlite-"
 PATIENCE = 5
