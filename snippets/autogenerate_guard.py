@@ -9,7 +9,10 @@ from alembic import context as env
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import Enum, MetaData, inspect
+from sqlalchemy import Enum, Table, inspect
+
+# The key, among the options of the context, of what `render_item` has to know.
+EXISTING_ENUMS = "existing_enums"
 
 
 def process_revision(
@@ -20,10 +23,12 @@ def process_revision(
     Raises:
         CommandError: a table or column would be dropped, and no `-x drop=` allows it.
     """
-    upgrade = directives[0].upgrade_ops
-    if upgrade is None or context.opts["target_metadata"] is None:
+    upgrade, downgrade = directives[0].upgrade_ops, directives[0].downgrade_ops
+    by_hand = getattr(env.config.cmd_opts, "autogenerate", None) is False
+    if upgrade is None or downgrade is None or by_hand:
         return
-    upgrade.ops.extend(_missing_enum_values(context))
+    if context.dialect.name == "postgresql":
+        _complete_enums(context, upgrade.ops, downgrade.ops)
     allowed = {x.removeprefix("drop=") for x in env.get_x_argument()}
     if lost := sorted(set(_dropped(upgrade.ops)) - allowed):
         raise CommandError(
@@ -33,15 +38,9 @@ def process_revision(
             " include_name; if it shall go, ask its owner, then repeat the command as"
             f" `alembic {' '.join(f'-x drop={name}' for name in lost)} revision ...`"
         )
-    if upgrade.is_empty() and _writes_revision():
+    if upgrade.is_empty() and getattr(env.config.cmd_opts, "autogenerate", False):
         env.config.print_stdout("nothing has changed: no revision is written")
         directives.clear()
-
-
-def _writes_revision() -> bool:
-    """Tell `revision --autogenerate` on the command line from `check`."""
-    command = getattr(env.config.cmd_opts, "cmd", None)
-    return command is not None and command[0].__name__ == "revision"
 
 
 def _dropped(operations: Iterable[ops.MigrateOperation]) -> Iterator[str]:
@@ -54,25 +53,37 @@ def _dropped(operations: Iterable[ops.MigrateOperation]) -> Iterator[str]:
             yield f"{operation.table_name}.{operation.column_name}"
 
 
-def _missing_enum_values(context: MigrationContext) -> Iterator[ops.ExecuteSQLOp]:
-    """Yield the ALTER TYPE for each value that a model has and the database lacks."""
-    if context.dialect.name != "postgresql" or context.connection is None:
-        return
+def _complete_enums(
+    context: MigrationContext,
+    upgrade: list[ops.MigrateOperation],
+    downgrade: list[ops.MigrateOperation],
+) -> None:
+    """Create types before columns that need them, drop them last, add their values."""
+    assert context.connection is not None
     found: Any = inspect(context.connection)
     stored = {enum["name"]: enum["labels"] for enum in found.get_enums()}
-    for enum in _enums(context.opts["target_metadata"]):
-        for value in enum.enums:
-            if value not in stored.get(enum.name, enum.enums):
-                name = context.dialect.identifier_preparer.quote(str(enum.name))
-                quoted = value.replace("'", "''")
-                yield ops.ExecuteSQLOp(
-                    f"ALTER TYPE {name} ADD VALUE IF NOT EXISTS '{quoted}'"
-                )
+    context.opts[EXISTING_ENUMS] = set(stored)
+    preparer = context.dialect.identifier_preparer
+    for enum in _enums(context.opts["target_metadata"].tables.values()):
+        name = preparer.quote(str(enum.name))
+        labels = ["'" + value.replace("'", "''") + "'" for value in enum.enums]
+        if enum.name in stored:
+            for value, label in zip(enum.enums, labels, strict=True):
+                if value not in stored[enum.name]:
+                    sql = f"ALTER TYPE {name} ADD VALUE IF NOT EXISTS {label}"
+                    upgrade.append(ops.ExecuteSQLOp(sql))
+            continue
+        created = [op.to_table() for op in upgrade if isinstance(op, ops.CreateTableOp)]
+        if enum.name not in {found.name for found in _enums(created)}:
+            sql = f"CREATE TYPE {name} AS ENUM ({', '.join(labels)})"
+            upgrade.insert(0, ops.ExecuteSQLOp(sql))
+        downgrade.append(ops.ExecuteSQLOp(f"DROP TYPE {name}"))
 
 
-def _enums(metadata: MetaData) -> Iterator[Enum]:
+def _enums(tables: Iterable[Table]) -> Iterator[Enum]:
+    """Yield each native enum of the tables' columns once."""
     seen: set[str | None] = set()
-    for table in metadata.tables.values():
+    for table in tables:
         for column in table.columns:
             kind = column.type
             if isinstance(kind, Enum) and kind.native_enum and kind.name not in seen:
