@@ -80,9 +80,9 @@ def live_rows() -> ExecutableOption:
 # https://docs.sqlalchemy.org/en/20/orm/session_events.html#adding-global-where-on-criteria
 @listens_for(Session, "do_orm_execute")
 def hide_deleted(state: ORMExecuteState) -> None:
-    # An eager load carries the criteria of its query; a refresh is of one known row.
-    eager = state.is_relationship_load and state.lazy_loaded_from is None
-    if eager or state.is_column_load:
-        return
-    if not state.execution_options.get("include_deleted"):
+    if state.is_relationship_load and state.lazy_loaded_from is None:
+        # An eager load carries the criteria of its query. On SQLAlchemy 2.0 any
+        # listener of this event lets `yield_per` leak into it, which it refuses.
+        state.update_execution_options(yield_per=None)
+    elif not (state.is_column_load or state.execution_options.get("include_deleted")):
         state.statement = state.statement.options(live_rows())
