@@ -103,7 +103,7 @@ KEEP = (
 RANKS = ("lock file", "tool table", "requirements", "pyproject.toml")
 SYNC_DRIVERS = {"psycopg2", "psycopg2-binary", "pg8000"}
 OUTSIDE = ("in tests", "in env.py")
-SUPPORTED = ("postgresql", "sqlite", "postg", "pg", "timescaledb")
+OTHER = ("mysql", "mariadb", "oracle", "mssql", "cockroachdb")
 ROW = re.compile(r"^\|.*", re.MULTILINE)
 PAGE = re.compile(r"\(references/([\w-]+)\.md\)")
 
@@ -232,7 +232,7 @@ class Survey(Project):
                 if place.what in floors and is_old(key, place.note, floors[place.what]):
                     yield Place(place.at, "old-release")
         for place in self.found["databases"]:
-            if not place.what.startswith(SUPPORTED):
+            if place.what.startswith(OTHER):
                 yield Place(place.at, "other-database")
         urls = self.found["databases"]
         tested = [place for place in urls if place.note.endswith("in tests")]

@@ -530,10 +530,10 @@ def test_pdm_is_known_by_its_table_and_its_lock(tree: Surveyed) -> None:
         "pyproject.toml:5 pytest-asyncio any",
     ]
 
-    lock = '[[package]]\nname = "sqlalchemy"\nversion = "2.0.41"\n'
+    lock = 'version = "4"\n[[package]]\nname = "sqlalchemy"\nversion = "2.0.41"\n'
     report = tree.of({"pdm.lock": lock})
     assert report["managers"] == ["pdm.lock PDM lock file"]
-    assert report["locked"] == ["pdm.lock:3 sqlalchemy 2.0.41"]
+    assert report["locked"] == ["pdm.lock:4 sqlalchemy 2.0.41"]
 
 
 def test_a_standard_lock_file_names_no_manager(tree: Surveyed) -> None:

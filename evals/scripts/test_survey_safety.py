@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from pathlib import Path
 from urllib.parse import quote
 
@@ -225,40 +224,6 @@ def test_the_bound_of_a_file_is_inclusive(tree: Surveyed) -> None:
     assert len(tree.survey()["notes"]) == 1
 
 
-def test_links_pipes_and_odd_names_do_not_stop_it(tree: Surveyed) -> None:
-    outside = tree.project.parent / "outside"
-    outside.mkdir()
-    (outside / "requirements.txt").write_text("sqlalchemy\n", encoding="utf-8")
-    (outside / ".env").write_text("X=sqlite:///x.db\n", encoding="utf-8")
-    (outside / "db.py").write_text("x = 'sqlite://'\n", encoding="utf-8")
-    tree.give("a/requirements.txt", "-r ../../outside/requirements.txt\n-r link.txt\n")
-    (tree.project / "a/link.txt").symlink_to(outside / "requirements.txt")
-    (tree.project / "a/loop").symlink_to(tree.project)
-    (tree.project / "b").symlink_to(outside)
-    (tree.project / ".env").symlink_to(outside / ".env")
-    (tree.project / "self.py").symlink_to("self.py")
-    os.mkfifo(tree.project / "pipe.py")
-    (tree.project / "folder.py").mkdir()
-    tree.give("evil\n\x1b[2J.py", "x = 'sqlite://'\n")
-    (tree.project / os.fsdecode(b"\xff.py")).write_text(
-        "x = 'sqlite://'\n", encoding="utf-8"
-    )
-    tree.give("\u6a21\u578b.py", "x = 'sqlite://'\n")
-    report = tree.survey()
-
-    assert report["notes"] == [
-        f"a/requirements.txt:{line} includes what is missing or outside"
-        for line in (1, 2)
-    ]
-    assert len(report["databases"]) == 3
-    text = tree.run().out
-    assert "\x1b" not in text
-    assert (
-        "databases: sqlite evil\\x0a\\x1b[2J.py:1, \u6a21\u578b.py:1, \\xdcff.py:1\n"
-        in text
-    )
-
-
 def test_folders_that_are_not_the_projects_own_code_are_left_out(
     tree: Surveyed,
 ) -> None:
@@ -355,3 +320,19 @@ runpy.run_path({str(tree.root / "scripts/survey.py")!r}, run_name="__main__")
 
     assert report["notes"] == ["closed.py cannot be read", "closed cannot be read"]
     assert report["databases"] == ["open.py:1 sqlite"]
+
+
+def test_a_warning_about_the_projects_code_is_nobodys_affair(tree: Surveyed) -> None:
+    tree.give("db.py", 'x = "sqlite://\\d"\n')
+    script = tree.give(
+        "../warned.py",
+        f"""
+import runpy, warnings
+
+warnings.simplefilter("error")
+runpy.run_path({str(tree.root / "scripts/survey.py")!r}, run_name="__main__")
+""",
+    )
+    report = Report(tree.add("--json", script=script))
+
+    assert (report["databases"], report["notes"]) == (["db.py:1 sqlite"], [])

@@ -67,7 +67,7 @@ class Place:
 
     @property
     def file(self) -> str:
-        return self.at.partition(":")[0]
+        return re.sub(r":\d+$", "", self.at)
 
 
 class Project:
