@@ -120,13 +120,13 @@ def add(pack: Pack, project: Project, args: argparse.Namespace) -> dict[str, Any
     whole = "starter" in args.names
     if whole and args.bare:
         paths = [path for path in paths if not pack.is_example(path)]
-    if paths and args.into:
+    if paths and args.into is not None:
         raise Refused("the starter imports PACKAGE.db: say --package, not --into")
     copies = project.copies(pack)
-    package = package_of(pack, copies, args.package)
-    folder = f"{package.directory}/db"
-    if not paths:
-        folder = folder_of(project, copies, args) or folder
+    package, folder = Package(), folder_of(project, copies, args)
+    if paths or folder is None:
+        package = package_of(pack, copies, args.package)
+        folder = f"{package.directory}/db"
     pieces = [pack.laid_down(path, package, bare=args.bare) for path in paths]
     pieces += [pack.flat(name, folder) for name in pack.closure(flat, paths)]
     changes = [compare(pack, project, piece, renew=False) for piece in pieces]
@@ -135,18 +135,17 @@ def add(pack: Pack, project: Project, args: argparse.Namespace) -> dict[str, Any
         {piece.path: piece.text for piece in pieces},
         also=["uvicorn"] if whole else [],  # the last step starts it
     )
-    install = needed.install(project.path, whole=whole)
-    if not whole:
-        return {"files": changes, "install": install}
-    made = needed.pyproject(project.path, package.root)
-    if made and project.raw("pyproject.toml") is None:
-        changes.append(Change("added", "pyproject.toml", "", content=made.encode()))
-    return {
+    answer = {
         "files": changes,
-        "install": install,
-        "paste": needed.missing(project.path, package.root),
-        "next": steps(project, package, bare=args.bare),
+        "install": needed.install(project.path, whole=whole),
+        "paste": needed.missing(project.path, package.root if whole else None),
     }
+    if whole:
+        made = needed.pyproject(project.path, package.root)
+        if made and project.raw("pyproject.toml") is None:
+            changes.append(Change("added", "pyproject.toml", "", content=made.encode()))
+        answer["next"] = steps(project, package, bare=args.bare)
+    return answer
 
 
 def package_of(pack: Pack, copies: dict[str, Copy], given: str | None) -> Package:
@@ -171,7 +170,7 @@ def package_of(pack: Pack, copies: dict[str, Copy], given: str | None) -> Packag
 def folder_of(
     project: Project, copies: dict[str, Copy], args: argparse.Namespace
 ) -> str | None:
-    """Return where snippets go, or None for the package's own place."""
+    """Return where snippets go, or None for the place in the package."""
     if args.into is not None:
         real = Path(os.path.realpath(project.path / args.into))
         if not real.is_relative_to(project.path):
@@ -187,7 +186,7 @@ def folder_of(
         for path, copy in copies.items()
         if copy.source.count("/") == 1 and not copy.home
     }
-    if args.package or not flat:
+    if args.package or "starter" in args.names or not flat:
         return None
     if len(flat) > 1:
         raise Refused(f"copies are in {' and '.join(sorted(flat))}: say --into")
@@ -219,11 +218,7 @@ def update(pack: Pack, project: Project, args: argparse.Namespace) -> dict[str, 
     """Bring the copies of `args.names`, or all, to the present version."""
     if args.into:
         raise Refused("--update finds the copies by their stamps: leave out --into")
-    copies = project.copies(pack)
-    package = package_of(pack, copies, args.package)
-    there = {copy.source for copy in copies.values() if not copy.home}
-    examples = {f"snippets/starter/{p}" for p in pack.starter if pack.is_example(p)}
-    bare = args.bare or not there & examples
+    copies = all_copies = project.copies(pack)
     if args.names:
         flat, paths = pack.select(args.names)
         wanted = {f"snippets/{name}.py" for name in pack.closure(flat, paths)}
@@ -245,8 +240,13 @@ def update(pack: Pack, project: Project, args: argparse.Namespace) -> dict[str, 
             changes[path] = Change("kept", path, copy.source, note)
             continue
         elif inner.removeprefix("starter/") in pack.starter:
+            package = package_of(pack, all_copies, args.package)
             inner, folder = inner.removeprefix("starter/"), f"{package.directory}/db"
-            piece = pack.laid_down(inner, package, bare=bare)
+            # With or without the example: whichever is more like the copy.
+            pieces = (
+                pack.laid_down(inner, package, bare=bare) for bare in (False, True)
+            )
+            piece = max(pieces, key=lambda piece: likeness(piece.text, copy.text))
             needs = pack.closure([], [inner])
         else:
             changes[path] = Change("kept", path, copy.source, "no longer in the skill")
@@ -269,6 +269,12 @@ def update(pack: Pack, project: Project, args: argparse.Namespace) -> dict[str, 
     }
     install = Packages(pack.meta, written).install(project.path)
     return {"files": list(changes.values()), "install": install}
+
+
+def likeness(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(
+        None, one.splitlines(), other.splitlines(), autojunk=False
+    ).ratio()
 
 
 def point(project: Project, args: argparse.Namespace) -> Change:

@@ -270,6 +270,19 @@ class SmallPack:
         return found
 
 
+def refused(pack: SmallPack, *args: str) -> str:
+    """Run add.py, see that it wrote nothing, and return its one line of reason."""
+    before = pack.everything()
+    done = pack.add(*args)
+
+    assert (done.code, done.out) == (2, "")
+    assert pack.everything() == before
+    assert done.err.startswith("add.py: ")
+    assert done.err.count("\n") == 1
+    assert pack.add(*args, "--json").answer == {"error": done.err[8:-1]}
+    return done.err
+
+
 def ours(pattern: str) -> list[str]:
     scripts = ROOT / "scripts"
     return [p.relative_to(scripts).as_posix() for p in sorted(scripts.glob(pattern))]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.harness.small_pack import SmallPack
+from evals.harness.small_pack import SmallPack, refused
 
 
 @pytest.fixture
@@ -182,12 +181,15 @@ def test_copies_in_two_places_need_a_word(pack: SmallPack) -> None:
 def test_copies_in_two_packages_need_a_word(pack: SmallPack) -> None:
     pack.add("base", "--into", "one/db")
     pack.add("base", "--into", "two/db")
-    done = pack.add("url")
+    done = pack.add("starter")
 
-    assert done.code == 2
+    assert (done.code, done.out) == (2, "")
     assert "copies are in the packages one and two: say --package" in done.err
-    assert pack.add("url", "--package", "two").code == 0
+    assert "one/db and two/db: say --into" in pack.add("url").err
+    for args in (["--package", "two"], ["--into", "one/db"]):
+        assert pack.add("url", *args).code == 0
     assert (pack.project / "two/db/url.py").exists()
+    assert (pack.project / "one/db/url.py").exists()
 
 
 def test_environments_and_packages_are_not_searched_for_copies(pack: SmallPack) -> None:
@@ -196,7 +198,6 @@ def test_environments_and_packages_are_not_searched_for_copies(pack: SmallPack) 
     pack.add("base", "--into", "env/db")
     pack.give("env/pyvenv.cfg", "")
     pack.give("app.py", "# From async-sqlalchemy by hand\n")
-    os.symlink("nowhere.py", pack.project / "broken.py")
 
     assert pack.add("base", "--json").statuses == {"app/db/base.py": "added"}
 
@@ -224,43 +225,7 @@ def test_it_works_from_anywhere_for_any_project(
     assert (pack.project / "app/db/base.py").exists()
 
 
-def test_it_works_through_a_symlink_to_the_skill(
-    pack: SmallPack, tmp_path: Path
-) -> None:
-    linked = tmp_path / "linked"
-    linked.symlink_to(pack.root, target_is_directory=True)
-
-    assert pack.add("base", script=linked / "scripts/add.py").code == 0
-
-
-def test_it_writes_nothing_into_the_skill(pack: SmallPack) -> None:
-    before = {k: v for k, v in pack.everything().items() if str(pack.root) in k}
-    for path in [pack.root, *pack.root.rglob("*")]:
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    # Without -I and -S, which is how people run it.
-    command = [sys.executable, str(pack.script), "session", "--agents-block"]
-    done = subprocess.run(command, cwd=pack.project, check=False)
-    after = {k: v for k, v in pack.everything().items() if str(pack.root) in k}
-    for path in [pack.root, *pack.root.rglob("*")]:
-        path.chmod(0o755)
-
-    assert (done.returncode, after) == (0, before)
-
-
 # --- refused ---------------------------------------------------------------------
-
-
-def refused(pack: SmallPack, *args: str) -> str:
-    """Run add.py, see that it wrote nothing, and return its one line of reason."""
-    before = pack.everything()
-    done = pack.add(*args)
-
-    assert (done.code, done.out) == (2, "")
-    assert pack.everything() == before
-    assert done.err.startswith("add.py: ")
-    assert done.err.count("\n") == 1
-    assert pack.add(*args, "--json").answer == {"error": done.err[8:-1]}
-    return done.err
 
 
 @pytest.mark.parametrize(
@@ -304,42 +269,6 @@ def test_a_destination_that_is_no_package_is_refused(
     )
 
 
-@pytest.mark.parametrize("link", ["app", "app/db", "app/db/base.py"])
-def test_a_symlink_that_leads_out_is_refused_at_any_depth(
-    pack: SmallPack, tmp_path: Path, link: str
-) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "base.py").write_text("MINE = 1\n", encoding="utf-8")
-    source = pack.project / link
-    source.parent.mkdir(parents=True, exist_ok=True)
-    source.symlink_to(outside / "base.py" if link.endswith(".py") else outside)
-
-    assert "leads out of the project" in refused(pack, "base", "url")
-    assert sorted(os.listdir(outside)) == ["base.py"]
-
-
-def test_a_symlink_to_nothing_outside_is_refused(
-    pack: SmallPack, tmp_path: Path
-) -> None:
-    (pack.project / "app").symlink_to(tmp_path / "nowhere")
-    assert "leads out of the project" in refused(pack, "base")
-
-
-def test_a_symlink_that_stays_inside_is_followed(pack: SmallPack) -> None:
-    (pack.project / "src").mkdir()
-    (pack.project / "app").symlink_to("src")
-    assert pack.add("base").code == 0
-    assert (pack.project / "src/db/base.py").exists()
-    assert (pack.project / "app").is_symlink()
-
-
-def test_a_symlink_to_itself_is_refused(pack: SmallPack) -> None:
-    (pack.project / "app").symlink_to("app")
-    done = pack.add("base")
-    assert (done.code, done.out) == (2, "")
-
-
 def test_a_directory_in_the_place_of_the_file_is_refused(pack: SmallPack) -> None:
     (pack.project / "app/db/base.py").mkdir(parents=True)
     assert "app/db/base.py exists and is not a file" in refused(pack, "url", "base")
@@ -351,13 +280,6 @@ def test_a_file_in_the_place_of_a_directory_is_refused(pack: SmallPack) -> None:
     assert (
         f"needs a directory, but {pack.project.resolve() / 'app'} is a file" in reason
     )
-
-
-def test_a_pipe_in_the_place_of_the_file_is_refused(pack: SmallPack) -> None:
-    (pack.project / "app/db").mkdir(parents=True)
-    os.mkfifo(pack.project / "app/db/base.py")
-    done = pack.add("base", "--into", "app/db")
-    assert (done.code, "is not a file" in done.err) == (2, True)
 
 
 def test_a_file_that_is_not_utf_8_is_refused(pack: SmallPack) -> None:
@@ -378,38 +300,6 @@ def test_a_project_that_does_not_exist_is_refused(pack: SmallPack) -> None:
 def test_a_wrong_option_is_wrong_usage(pack: SmallPack) -> None:
     done = pack.add("base", "--force")
     assert (done.code, done.out) == (2, "")
-
-
-# --- the machine fails -----------------------------------------------------------
-
-
-def test_a_write_that_fails_leaves_nothing_behind(pack: SmallPack) -> None:
-    def no_space() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
-
-    before = pack.everything()
-    done = pack.add("base", preexec_fn=no_space)
-
-    assert done.code == 2
-    assert "File too large" in done.err
-    assert pack.everything() == before
-
-
-def test_a_failed_update_leaves_the_old_file_whole(pack: SmallPack) -> None:
-    pack.add("base")
-    pack.write({"snippets/base.py": "x = 1\n" * 100})
-
-    def no_space() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
-
-    before = pack.everything()
-    assert pack.add("--update", preexec_fn=no_space).code == 2
-    assert pack.everything() == before
-    assert pack.add("--update").code == 0
-
-
-def test_a_name_too_long_for_the_disk_is_one_line(pack: SmallPack) -> None:
-    assert "File name too long" in refused(pack, "base", "--into", "x" * 300)
 
 
 # --- the skill is incomplete -----------------------------------------------------

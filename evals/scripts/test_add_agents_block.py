@@ -126,15 +126,6 @@ def test_a_file_that_is_not_utf_8_is_refused(pack: SmallPack) -> None:
     assert (done.code, "AGENTS.md is not UTF-8" in done.err) == (2, True)
 
 
-def test_a_file_outside_the_project_is_refused(pack: SmallPack, tmp_path: Path) -> None:
-    (tmp_path / "AGENTS.md").write_text("# Theirs\n", encoding="utf-8")
-    (pack.project / "AGENTS.md").symlink_to(tmp_path / "AGENTS.md")
-
-    assert pack.add("--agents-block").code == 2
-    assert pack.add("--agents-block=../CLAUDE.md").code == 2
-    assert (tmp_path / "AGENTS.md").read_text(encoding="utf-8") == "# Theirs\n"
-
-
 def test_a_dry_run_writes_no_block(pack: SmallPack) -> None:
     done = pack.add("--agents-block", "--dry-run")
     assert (done.code, done.out) == (0, "would be added AGENTS.md\n")
@@ -150,18 +141,6 @@ def test_a_skill_inside_the_project_is_named_by_its_path(pack: SmallPack) -> Non
     path = ".agents/skills/async-sqlalchemy"
     assert f"The skill `async-sqlalchemy` (`{path}/`) has" in text
     assert f"`python3 {path}/scripts/add.py NAME`" in " ".join(text.split())
-
-
-def test_a_skill_that_is_linked_into_the_project_is_named_by_the_link(
-    pack: SmallPack,
-) -> None:
-    link = pack.project / ".claude/skills/async-sqlalchemy"
-    link.parent.mkdir(parents=True)
-    link.symlink_to(pack.root, target_is_directory=True)
-    script = Path(".claude/skills/async-sqlalchemy/scripts/add.py")
-    pack.add("--agents-block", script=script)
-
-    assert "(`.claude/skills/async-sqlalchemy/`)" in pack.read("AGENTS.md")
 
 
 def test_many_pages_make_a_block_of_few_lines(pack: SmallPack) -> None:

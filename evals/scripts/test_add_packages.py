@@ -192,6 +192,14 @@ def test_the_lines_make_the_file_complete_when_they_are_pasted(pack: SmallPack) 
     assert paste(pack) == {}
 
 
+def test_a_snippet_alone_asks_for_packages_and_no_options(pack: SmallPack) -> None:
+    pack.give("requirements.txt", "pytest\n")
+    pack.write({"snippets/fixtures.py": "import pytest\nimport httpx\n"})
+    answer = pack.add("fixtures", "--json").answer
+    assert answer["paste"] == {"requirements.txt": "httpx>=0.28\n"}
+    assert not (pack.project / "pyproject.toml").exists()
+
+
 @pytest.mark.parametrize(
     ("have", "lack"),
     [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 
 import pytest
@@ -33,7 +31,7 @@ def test_copies_that_nobody_changed_are_replaced_wherever_they_are(
     pack.add("base", "--into", "one/db")
     pack.add("base", "--into", "two/database")
     release(pack, {"snippets/base.py": BASE})
-    done = pack.add("--update", "--json", "--package", "one")
+    done = pack.add("--update", "--json")
 
     assert done.code == 0
     assert done.statuses == {
@@ -43,7 +41,7 @@ def test_copies_that_nobody_changed_are_replaced_wherever_they_are(
     stamp, _, text = pack.read("two/database/base.py").partition("\n")
     assert text == BASE
     assert stamp.startswith("# From async-sqlalchemy 0.2.0, snippets/base.py sha256:")
-    assert pack.add("--update", "--json", "--package", "one").statuses == {
+    assert pack.add("--update", "--json").statuses == {
         "one/db/base.py": "same",
         "two/database/base.py": "same",
     }
@@ -166,29 +164,17 @@ def test_a_file_of_the_same_name_as_the_newcomer_stays(pack: SmallPack) -> None:
     assert pack.read("app/db/url.py") == "MINE = 1\n"
 
 
-def test_windows_line_ends_and_permissions_of_the_copy_stay(pack: SmallPack) -> None:
+def test_windows_line_ends_of_the_copy_stay(pack: SmallPack) -> None:
     pack.add("base")
     text = pack.read("app/db/base.py").replace("\n", "\r\n")
-    file = pack.give("app/db/base.py", "\ufeff" + text)
-    file.chmod(0o640)
+    pack.give("app/db/base.py", "\ufeff" + text)
     release(pack, {"snippets/base.py": BASE})
 
     assert pack.add("--update").code == 0
     new = pack.read("app/db/base.py")
     assert new.startswith("\ufeff# From async-sqlalchemy 0.2.0, ")
     assert new.partition("\r\n")[2] == BASE.replace("\n", "\r\n")
-    assert stat.S_IMODE(file.stat().st_mode) == 0o640
     assert pack.add("--update", "--json").statuses == {"app/db/base.py": "same"}
-
-
-def test_a_new_copy_has_the_permissions_of_any_new_file(pack: SmallPack) -> None:
-    mask = os.umask(0o027)
-    try:
-        pack.add("base")
-    finally:
-        os.umask(mask)
-    mode = (pack.project / "app/db/base.py").stat().st_mode
-    assert stat.S_IMODE(mode) == 0o640
 
 
 def test_a_dry_update_writes_nothing(pack: SmallPack) -> None:
@@ -277,6 +263,21 @@ def test_the_starter_is_updated_under_its_package_name(
     assert log["alembic.ini"] == ["0.2.0: revisions are named by time."]
     again = pack.add("--update", "starter/alembic.ini", "--json")
     assert again.statuses == {"alembic.ini": "same"}
+
+
+def test_the_example_stays_wired_when_its_files_are_no_longer_copies(
+    pack: SmallPack,
+) -> None:
+    pack.add("starter")
+    pack.give("app/notes.py", "router = None\n")
+    (pack.project / "tests/test_notes.py").unlink()
+    assert pack.add("--update", "--json").statuses["app/main.py"] == "same"
+
+    main = (pack.root / "snippets/starter/app/main.py").read_text(encoding="utf-8")
+    release(pack, {"snippets/starter/app/main.py": main + "NEW = 1\n"})
+    assert pack.add("--update", "--json").statuses["app/main.py"] == "updated"
+    assert "from .notes import router\n" in pack.read("app/main.py")
+    assert pack.read("app/main.py").endswith("NEW = 1\n")
 
 
 def test_a_project_below_the_project_keeps_its_own_starter(pack: SmallPack) -> None:

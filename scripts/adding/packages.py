@@ -112,12 +112,17 @@ class Packages:
         shared = {k: v for k, v in mine.items() if k.startswith("asyncio_")}
         return {**shared, "pythonpath": [root], "testpaths": ["tests"]}
 
-    def missing(self, project: Path, root: str) -> dict[str, str]:
-        """Return the lines that the project's own files lack, by file name."""
+    def missing(self, project: Path, root: str | None) -> dict[str, str]:
+        """Return the lines that the project's own files lack, by file name.
+
+        `root`: where the packages lie, when there is to be a whole project.
+        """
         found: dict[str, str] = {}
         needed = lacking(self.runtime + self.test, declarations(project))
         if needed and declares_elsewhere(project) == "requirements.txt":
             found["requirements.txt"] = "".join(f"{line}\n" for line in needed)
+        if root is None:
+            return found
         file, section, have = pytest_home(project)
         wanted = {}
         for key, value in self.pytest_options(root).items():
