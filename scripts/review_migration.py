@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from scripts.reviewing import sql
     from scripts.reviewing.judge import Finding, Judge, Reason, State, worst
     from scripts.reviewing.rules import RULES
-    from scripts.reviewing.source import Revision, read_file
+    from scripts.reviewing.source import LIMIT, Revision, read_file
     from scripts.reviewing.sql import Operation
 else:
     # The skill may be read-only; `python -I` leaves this directory out of the path.
@@ -55,7 +55,7 @@ else:
         from reviewing import sql
         from reviewing.judge import Finding, Judge, Reason, State, worst
         from reviewing.rules import RULES
-        from reviewing.source import Revision, read_file
+        from reviewing.source import LIMIT, Revision, read_file
         from reviewing.sql import Operation
     except ImportError as exc:
         message = f"the skill is incomplete: {exc}. Install it again"
@@ -221,17 +221,36 @@ def group(paths: list[Path]) -> list[tuple[History, list[Revision], bool]]:
         else:
             named.setdefault(path.parent, []).append(path)
     for directory, files in named.items():
-        others = sorted(set(directory.glob("*.py")) - set(files))
         chosen = [read_file(path) for path in files]
         for revision in chosen:
             if not is_revision(revision):
                 revision.problem = (
                     "it is no revision: it has no revision id and no upgrade()"
                 )
-        around = [r for r in map(read_file, others) if r.revision and not r.problem]
+        around = before(chosen, sorted(set(directory.glob("*.py")) - set(files)))
         history = History([*around, *chosen])
         wanted = [r for r in history.ordered() if any(r is c for c in chosen)]
         found.append((history, wanted, False))
+    return found
+
+
+def before(chosen: list[Revision], others: list[Path]) -> list[Revision]:
+    """Read those of the other files that the chosen revisions follow."""
+    found: list[Revision] = []
+    known = {r.revision for r in chosen}
+    wanted = {name for r in chosen for name in [*r.down, *r.depends]} - known
+    texts = {path: path.read_bytes() for path in others if path.stat().st_size <= LIMIT}
+    while wanted:
+        names = [name.encode() for name in wanted]
+        files = [path for path, text in texts.items() if any(n in text for n in names)]
+        known |= wanted
+        wanted = set()
+        for path in files:
+            del texts[path]
+            revision = read_file(path)
+            if revision.revision and not revision.problem:
+                found.append(revision)
+                wanted |= {*revision.down, *revision.depends} - known
     return found
 
 
