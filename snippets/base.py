@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
 from typing import ClassVar
 
 from sqlalchemy import DateTime, Dialect, MetaData
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
+
+from .enum_column import enum_type
+from .money import Money
 
 # Alembic can drop a constraint only by its name, and SQLite gives none of its own.
 # https://alembic.sqlalchemy.org/en/latest/naming.html
@@ -51,7 +56,12 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    """The one base of all models: `Mapped[datetime]` is a `UtcDateTime` column."""
+    """The one base of all models. A time, a decimal and an enum in `Mapped[...]` mean
+    the same on both databases: SQLAlchemy's own types for them do not."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
-    type_annotation_map: ClassVar = {datetime: UtcDateTime}
+    type_annotation_map: ClassVar = {
+        datetime: UtcDateTime,
+        Decimal: Money,
+        Enum: enum_type(),
+    }

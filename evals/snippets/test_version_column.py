@@ -1,0 +1,105 @@
+"""Evals for snippets/version_column.py."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm.exc import StaleDataError
+
+from evals.harness.observe import Statements
+from snippets.base import Base
+from snippets.domain_error import ChangedMeanwhile
+from snippets.version_column import Versioned, check_version
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+class Wiki(Versioned, Base):
+    __tablename__ = "wiki"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str]
+
+
+@pytest.fixture
+async def wiki(sessions: Sessions) -> int:
+    async with sessions.begin() as session:
+        page = Wiki(text="first")
+        session.add(page)
+        await session.flush()
+        return page.id
+
+
+async def test_each_change_counts_and_can_be_read(
+    session: AsyncSession, wiki: int, statements: Statements
+) -> None:
+    page = await session.get_one(Wiki, wiki)
+    assert page.version == 1
+    page.text = "second"
+    with statements() as sent:
+        await session.flush()
+        assert page.version == 2
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("delete", [False, True])
+async def test_the_second_of_two_changes_fails(
+    sessions: Sessions, wiki: int, delete: bool
+) -> None:
+    async with sessions() as session:
+        page = await session.get_one(Wiki, wiki)
+        await session.commit()
+        async with sessions.begin() as other:
+            (await other.get_one(Wiki, wiki)).text = "theirs"
+        if delete:
+            await session.delete(page)
+        else:
+            page.text = "ours"
+        with pytest.raises(StaleDataError):
+            await session.flush()
+    async with sessions() as session:
+        assert (await session.get_one(Wiki, wiki)).text == "theirs"
+
+
+async def test_the_version_that_a_client_has_seen_is_compared(
+    session: AsyncSession, wiki: int
+) -> None:
+    page = await session.get_one(Wiki, wiki)
+    check_version(page, 1)
+    for version in (0, 2):
+        with pytest.raises(ChangedMeanwhile):
+            check_version(page, version)
+
+
+async def test_an_update_of_many_counts_and_is_noticed(
+    sessions: Sessions, wiki: int
+) -> None:
+    async with sessions() as session:
+        page = await session.get_one(Wiki, wiki)
+        await session.commit()
+        async with sessions.begin() as other:
+            await other.execute(update(Wiki).values(text="all"))
+        page.text = "ours"
+        with pytest.raises(StaleDataError):
+            await session.flush()
+
+
+@pytest.mark.trap("version-bypassed")
+async def test_text_does_not_count_and_its_change_is_lost(
+    sessions: Sessions, wiki: int
+) -> None:
+    async with sessions() as session:
+        page = await session.get_one(Wiki, wiki)
+        await session.commit()
+        async with sessions.begin() as other:
+            await other.execute(text("UPDATE wiki SET text = 'theirs'"))
+        page.text = "ours"
+        await session.commit()
+        assert await session.scalar(select(Wiki.text)) == "ours"
+
+
+async def test_a_row_of_plain_sql_has_the_first_version(session: AsyncSession) -> None:
+    await session.execute(text("INSERT INTO wiki (text) VALUES ('plain')"))
+    assert await session.scalar(select(Wiki.version)) == 1
