@@ -11,16 +11,19 @@ from evals.harness.small_pack import SmallPack
 
 BEGIN = "<!-- async-sqlalchemy: begin -->"
 END = "<!-- async-sqlalchemy: end -->"
+SKILL = "The skill `async-sqlalchemy`"
+WHAT = (
+    "and the traps of async SQLAlchemy, Alembic and their tests."
+    " Read its page before you"
+)
 BLOCK = f"""\
 {BEGIN}
 ## Database code
 
-The skill `async-sqlalchemy` has database code that is proven on SQLite and PostgreSQL,
-and the traps of async SQLAlchemy, Alembic and their tests. Before you touch database
-code, read the page there that fits:
+{SKILL} has database code that is proven on SQLite and PostgreSQL, {WHAT}:
 
-set up a database: `references/set-up.md`; list rows: `references/lists.md`,
-`references/pages.md`.
+- set up a database: `references/set-up.md`
+- list rows: `references/lists.md`, `references/pages.md`
 
 Copy code with its `scripts/add.py`; do not write it from memory.
 {END}"""
@@ -140,15 +143,4 @@ def test_a_skill_inside_the_project_is_named_by_its_path(pack: SmallPack) -> Non
     text = pack.read("AGENTS.md")
     path = ".agents/skills/async-sqlalchemy"
     assert f"The skill `async-sqlalchemy` (`{path}/`) has" in text
-    assert f"`python3 {path}/scripts/add.py NAME`" in " ".join(text.split())
-
-
-def test_many_pages_make_a_block_of_few_lines(pack: SmallPack) -> None:
-    rows = "".join(f"| do thing {n} | [p](references/p{n}.md) |\n" for n in range(20))
-    pack.write({"SKILL.md": f"| Before you … | Read |\n|---|:--|\n{rows}"})
-    pack.add("--agents-block")
-
-    lines = pack.read("AGENTS.md").splitlines()
-    assert len(lines) <= 20
-    assert all(len(line) <= 88 for line in lines)
-    assert "do thing 19: `references/p19.md`." in " ".join(lines)
+    assert f"`python3 {path}/scripts/add.py NAME`" in text

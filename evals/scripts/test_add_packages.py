@@ -85,8 +85,6 @@ def test_a_marker_survives_the_shell(pack: SmallPack) -> None:
     ("declared", "needed"),
     [
         ('dependencies = ["sqlalchemy[asyncio]==2.0.45", "asyncpg"]', [ENGINE[2]]),
-        # Without a range uv keeps the pin and adds the extra.
-        ('dependencies = ["SQLAlchemy==2.0.45"]', ["sqlalchemy[asyncio]", *ENGINE[1:]]),
         (
             'optional-dependencies = { db = ["sqlalchemy[asyncio]", "asyncpg<1"] }',
             [ENGINE[2]],
@@ -117,6 +115,34 @@ def test_what_the_project_declares_keeps_its_own_range(
         "poetry": [line("poetry add", needed)],
     }
     assert pack.read("pyproject.toml") == mine
+
+
+@pytest.mark.parametrize(
+    ("declared", "own"),
+    [
+        ('dependencies = ["SQLAlchemy==2.0.45"]', "==2.0.45"),
+        ('dependencies = ["sqlalchemy[mypy] ~= 2.0"]', " ~= 2.0"),
+        ('[tool.poetry.dependencies]\nsqlalchemy = "^2.0.40"', "@^2.0.40"),
+        (
+            "[tool.poetry.dependencies]\n"
+            'sqlalchemy = { version = "2.0.45", extras = ["mypy"] }',
+            "@2.0.45",
+        ),
+        ('[tool.poetry.dependencies]\nsqlalchemy = { path = "../own" }', ""),
+        ('[tool.poetry.dependencies]\nsqlalchemy = "*"', ""),
+    ],
+)
+def test_an_extra_is_added_without_moving_a_pin(
+    pack: SmallPack, declared: str, own: str
+) -> None:
+    pack.give("pyproject.toml", f"{PINS}{declared}\n")
+    needed = ["sqlalchemy[asyncio]", *ENGINE[1:]]
+    # uv keeps a range that it is not told, Poetry replaces it.
+    assert pack.add("engine", "--json").answer["install"] == {
+        "uv": [line("uv add", needed)],
+        "pip": [line("python -m pip install", needed)],
+        "poetry": [line("poetry add", [f"sqlalchemy[asyncio]{own}", *ENGINE[1:]])],
+    }
 
 
 def test_nothing_is_said_when_the_project_declares_it_all(pack: SmallPack) -> None:

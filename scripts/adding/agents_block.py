@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import textwrap
 from pathlib import Path
 
 NAME = "async-sqlalchemy"
@@ -29,7 +28,7 @@ def block(project: Path) -> str:
     tables = ROUTES.findall(skill_md)
     rows = [row.split("|") for table in tables for row in table.splitlines()]
     pages = [
-        f"{task.strip()}: {', '.join(f'`{page}`' for page in found)}"
+        f"- {task.strip()}: {', '.join(f'`{page}`' for page in found)}"
         for task, *cells in (row[1:] for row in rows)
         if (found := PAGE.findall("|".join(cells)))
     ]
@@ -38,18 +37,21 @@ def block(project: Path) -> str:
     where = location(project)
     skill = f"The skill `{NAME}`" + (f" (`{where}/`)" if where else "")
     add = f"`python3 {where}/scripts/add.py NAME`" if where else "its `scripts/add.py`"
-    parts = [
-        f"{skill} has database code that is proven on SQLite and PostgreSQL, and the"
-        " traps of async SQLAlchemy, Alembic and their tests. Before you touch database"
-        " code, read the page there that fits:",
-        "; ".join(pages) + ".",
-        f"Copy code with {add}; do not write it from memory.",
-    ]
-    filled = (
-        textwrap.fill(part, 88, break_long_words=False, break_on_hyphens=False)
-        for part in parts
+    return "\n".join(
+        [
+            BEGIN,
+            "## Database code",
+            "",
+            f"{skill} has database code that is proven on SQLite and PostgreSQL, and"
+            " the traps of async SQLAlchemy, Alembic and their tests. Read its page"
+            " before you:",
+            "",
+            *pages,
+            "",
+            f"Copy code with {add}; do not write it from memory.",
+            END,
+        ]
     )
-    return "\n\n".join([f"{BEGIN}\n## Database code", *filled]) + f"\n{END}"
 
 
 def location(project: Path) -> str:

@@ -78,10 +78,11 @@ class Packages:
         commands = {"pip": lines((pip, runtime), (pip, test))}
         if elsewhere:
             return {"uv": lines(("uv pip install", runtime + test)), **commands}
+        ranged = lacking(self.runtime, declared, ranges=True)
         return {
             "uv": lines(("uv add", runtime), ("uv add --dev", test)),
             **commands,
-            "poetry": lines(("poetry add", runtime), ("poetry add --group dev", test)),
+            "poetry": lines(("poetry add", ranged), ("poetry add --group dev", test)),
         }
 
     def pyproject(self, project: Path, root: str) -> str:
@@ -172,21 +173,27 @@ def canonical(requirement: str) -> str:
     return re.sub(r"[._-]+", "-", found[1]).lower() if found else ""
 
 
-def lacking(needed: Iterable[str], declared: Mapping[str, str]) -> list[str]:
-    """Return what the project does not declare; its own range stays where it does,
-    and only an extra that is missing is asked for."""
+def lacking(
+    needed: Iterable[str], declared: Mapping[str, list[str]], *, ranges: bool = False
+) -> list[str]:
+    """Return what the project does not declare.
+
+    Where it does, but without the extra, only that is asked for, and `ranges` says
+    the project's own range again: Poetry would replace it, uv and pip do not.
+    """
     found = []
     for requirement in needed:
-        there = declared.get(canonical(requirement))
+        there = declared.get(canonical(requirement), [])
         named = re.match(r"[\w.-]+\[(\w+)\]", requirement)
-        if there is None:
+        if not there:
             found.append(requirement)
-        elif named and named[1] not in there:
-            found.append(named[0])
+        elif named and not any(named[1] in one for one in there):
+            own = re.sub(r"^\s*[\w.-]+(\[.*?\])?", "", there[0])
+            found.append(named[0] + own if ranges else named[0])
     return found
 
 
-def declarations(project: Path) -> dict[str, str]:
+def declarations(project: Path) -> dict[str, list[str]]:
     """Return what pyproject.toml and requirements*.txt declare, by name."""
     meta = read_toml(project / "pyproject.toml")
     listed: list[Any] = list(meta.get("project", {}).get("dependencies", []))
@@ -197,13 +204,17 @@ def declarations(project: Path) -> dict[str, str]:
     poetry = meta.get("tool", {}).get("poetry", {})
     tables = [poetry.get("dependencies", {}), poetry.get("dev-dependencies", {})]
     tables += [g.get("dependencies", {}) for g in poetry.get("group", {}).values()]
-    listed += [f"{name} {value}" for table in tables for name, value in table.items()]
+    for name, value in (item for table in tables for item in table.items()):
+        its = value if isinstance(value, dict) else {"version": value}
+        extras = f"[{','.join(its['extras'])}]" if its.get("extras") else ""
+        version = its.get("version", "*")
+        listed.append(f"{name}{extras}" + (f"@{version}" if version != "*" else ""))
     for path in sorted(project.glob("requirements*.txt")):
         listed += read(path).splitlines()
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for item in listed:
         if isinstance(item, str):  # a group may also include another group
-            found[canonical(item)] = found.get(canonical(item), "") + item
+            found.setdefault(canonical(item), []).append(item)
     return found
 
 
