@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import warnings
+from pathlib import Path
 
 from sqlalchemy import URL, make_url
 
@@ -29,7 +30,13 @@ class EmbeddedServer:
     def __init__(self) -> None:
         remove_abandoned()
         self._directory = ScratchDirectory(PREFIX)
-        data = self._directory.path / "data"
+        try:
+            self._start(self._directory.path / "data")
+        except BaseException:
+            self._directory.remove()
+            raise
+
+    def _start(self, data: Path) -> None:
         with warnings.catch_warnings():
             # The wheel asks for the user's runtime directory, which may be missing.
             warnings.simplefilter("ignore")

@@ -22,7 +22,7 @@ from .pg_embedded_server import EmbeddedServer, is_installed
 from .pg_scratch_database import drop_abandoned
 from .pg_test_database import open_pg_database
 from .pytest_loop import async_fixture
-from .sqlite_test_database import open_sqlite_database
+from .sqlite_test_database import open_sqlite_database, remove_abandoned
 
 VARIABLE = "TEST_DATABASE_URL"
 STARTED = pytest.StashKey[EmbeddedServer]()
@@ -72,12 +72,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    if has_workers(config):
+        # A worker that was killed could not do it.
+        remove_abandoned()
+        if "postgresql" in available():
+            asyncio.run(drop_abandoned(server_url(config)))
     if STARTED in config.stash:
         config.stash[STARTED].stop()
         del os.environ[VARIABLE]
-    elif has_workers(config) and "postgresql" in available():
-        # A worker that was killed could not do it.
-        asyncio.run(drop_abandoned(server_url(config)))
 
 
 def pytest_report_header() -> str:

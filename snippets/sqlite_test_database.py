@@ -28,8 +28,7 @@ async def open_sqlite_database(
 
     It lies in a directory of its own, which a later run removes if this one is killed.
     """
-    for path in abandoned_directories(PREFIX):
-        shutil.rmtree(path, ignore_errors=True)
+    remove_abandoned()
     directory = ScratchDirectory(PREFIX)
     try:
         template = directory.path / "template.db"
@@ -45,6 +44,12 @@ async def open_sqlite_database(
         await database.engine.dispose()
     finally:
         directory.remove()
+
+
+def remove_abandoned() -> None:
+    """Remove the files of runs, and of workers, that were killed."""
+    for path in abandoned_directories(PREFIX):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 class SqliteTestDatabase:

@@ -180,6 +180,7 @@ async def test_a_session_left_open_fails_the_test(
 
 
 @pytest.mark.trap("one-connection")
+@pytest.mark.filterwarnings("ignore:nested transaction already deassociated")
 async def test_sessions_that_work_at_the_same_time_fail_the_test(
     engine: AsyncEngine, sessions: Sessions
 ) -> None:
