@@ -132,7 +132,7 @@ class History:
             if down:
                 findings = Judge(revision, state, set(), database, down=True).run()
             results[id(revision)] = findings
-        return results
+        return {id(r): results[id(r)] for r in chosen}
 
     def faults(self) -> list[tuple[str, Reason]]:
         """Say what is wrong with the chain: heads, gaps, doubles, cycles."""

@@ -720,13 +720,13 @@ class Judge:
     def whole(self, found: list[Finding]) -> None:
         """Add what concerns no single operation."""
         revision = self.revision
-        if self.down or revision.problem:
+        if self.down or not revision.has:  # generated SQL has no downgrade() to miss
             return
         for fault in revision.faults:
             found.append(Finding(fault, [Reason("application-import", fault.name)]))
         kinds = {op.kind for op in revision.upgrade if not resumable_value(op)}
-        downgrade = revision.has.get("downgrade", "body")
-        blank = revision.has.get("upgrade", "body") in ("pass", "")
+        downgrade = revision.has["downgrade"]
+        blank = revision.has["upgrade"] in ("pass", "")
         if blank and downgrade != "body" and len(revision.down) < 2:
             found.append(Finding(Operation("upgrade"), [Reason("empty-revision")]))
         elif downgrade == "" or (downgrade == "pass" and kinds - DATA):
