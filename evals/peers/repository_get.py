@@ -1,0 +1,99 @@
+"""Get a row by its key through a repository, and by hand with the same guarantees.
+
+`session.get` is no baseline: it asks the database only for what the session does not
+hold, and no base query applies to what it does. FastCRUD returns a dict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+
+from advanced_alchemy.repository import SQLAlchemyAsyncRepository
+from fastcrud import FastCRUD
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from scripts.maintain.bench import contestant
+from snippets.base import Base
+from snippets.engine import new_engine
+from snippets.repository import Repository
+from snippets.session import new_sessions
+
+SUBJECT = "one row by its key, in an open session"
+BASELINE = "by hand: select"
+CALLS = 20
+ROWS = 2_000
+
+
+class Item(Base):
+    __tablename__ = "item"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    price: Mapped[int] = mapped_column(default=0)
+
+
+class Items(Repository[Item]):
+    model = Item
+
+
+class PeerItems(SQLAlchemyAsyncRepository[Item]):
+    model_type = Item
+
+
+FASTCRUD = FastCRUD(Item)
+
+
+@dataclass
+class State:
+    engine: AsyncEngine
+    session: AsyncSession
+    numbers: count[int] = field(default_factory=count)
+
+    def key(self) -> int:
+        """Return the next key, and forget the objects that the session holds."""
+        self.session.expunge_all()
+        return next(self.numbers) % ROWS + 1
+
+
+async def setup(url: str) -> State:
+    engine = new_engine(url)
+    async with engine.begin() as conn:
+        await conn.run_sync(Base.metadata.create_all)
+    session = new_sessions(engine)()
+    session.add_all(Item(id=n, name=f"item {n}") for n in range(1, ROWS + 1))
+    await session.commit()
+    return State(engine, session)
+
+
+async def teardown(state: State) -> None:
+    await state.session.close()
+    await state.engine.dispose()
+
+
+@contestant("by hand: select")
+async def by_hand(state: State) -> None:
+    stmt = select(Item).where(Item.id == state.key())
+    assert (await state.session.scalars(stmt)).one_or_none()
+
+
+@contestant("by hand: session.get")
+async def session_get(state: State) -> None:
+    assert await state.session.get(Item, state.key())
+
+
+@contestant("ours: Repository.get", at_most=1.1)
+async def ours(state: State) -> None:
+    assert await Items(state.session).get(state.key())
+
+
+@contestant("advanced-alchemy: get")
+async def advanced_alchemy(state: State) -> None:
+    assert await PeerItems(session=state.session).get(state.key())
+
+
+@contestant("FastCRUD: get, a dict")
+async def fastcrud(state: State) -> None:
+    assert await FASTCRUD.get(state.session, id=state.key())
