@@ -381,7 +381,7 @@ class Judge:
         }
         for other in added:
             column: Column = other.facts["column"]
-            if column.name in written or column.name == op.name:
+            if column.name in written | {o.name for o in dropped}:
                 continue
             alike = old is not None and old.type.name == column.type.name != ""
             if alike or (old is None and len(added) == len(dropped) == 1):
