@@ -62,7 +62,9 @@ class Migrations:
         self.url = url
         self.versions = path / "migrations" / "versions"
 
-    def revision(self, rev: str, down: str | None, body: str = NOTHING) -> Path:
+    def revision(
+        self, rev: str, down: str | tuple[str, ...] | None, body: str = NOTHING
+    ) -> Path:
         """Write a revision file; `body` defines `upgrade` and `downgrade`."""
         file = self.versions / f"{rev}.py"
         head = HEADER.format(message=rev, rev=rev, down=down)

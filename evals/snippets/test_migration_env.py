@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from argparse import Namespace
 from logging.config import fileConfig
@@ -16,7 +17,7 @@ from sqlalchemy import URL, Connection, inspect, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from evals.harness.migrations import History, Migrated
-from evals.harness.project import Project
+from evals.harness.project import ROOT, Project
 from snippets.database_url import InvalidDatabaseURL
 from snippets.engine import new_engine
 from snippets.migration_env import run_env
@@ -355,3 +356,18 @@ async def test_options_of_configure_can_be_added(history: History) -> None:
     history.options["version_table"] = "shop_version"
     history.upgrade()
     assert "shop_version" in await tables(history)
+
+
+@pytest.mark.trap("killed-halfway")
+async def test_an_upgrade_that_is_killed_at_any_point_goes_on_to_the_same_end(
+    project: Project, fresh_database: URL, full: bool
+) -> None:
+    """SIGKILL before and after statements and at commits; all points with --full."""
+    url = fresh_database.render_as_string(hide_password=False)
+    kills = 0 if full else 5
+    args = "-m", "evals.harness.long_history", str(project.path), url, str(kills)
+    done = project.run(*args, timeout=3600, env={"PYTHONPATH": str(ROOT)})
+    outcome = json.loads(done.stdout)
+    assert outcome["wrong"] == []
+    assert outcome["killed"] >= (outcome["points"] if full else kills)
+    assert outcome["points"] > 150
