@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import re
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -130,5 +131,10 @@ def lazy_load() -> Iterator[None]:
             yield
         found = getattr(caught.value, "orig", None) or caught.value
         assert isinstance(found, MissingGreenlet)
+        # The driver's coroutine lives in the frames of these exceptions.
+        chain: BaseException | None = caught.value
+        while chain is not None:
+            traceback.clear_frames(chain.__traceback__)
+            chain = chain.__cause__ or chain.__context__
         del found, caught
         gc.collect()

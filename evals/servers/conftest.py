@@ -19,6 +19,7 @@ import pytest
 from evals.harness.postgres import OwnServer, run_directory
 from evals.harness.project import free_port
 
+# apt: pgbouncer postgresql redis-server openssl
 INSTALL = "apt-get install -y pgbouncer postgresql redis-server openssl"
 # PostgreSQL and PgBouncer refuse to run as root; Debian's packages make this user.
 USER = "postgres" if os.geteuid() == 0 else None
