@@ -10,6 +10,7 @@ value of an enum that is used where it was added, a step that only works on no r
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import SAWarning
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 Fill = Callable[[AsyncConnection, str], Awaitable[None]]
@@ -140,7 +142,9 @@ async def _schema(connection: AsyncConnection) -> dict[str, dict[str, Any]]:
             "types": {enum["name"]: enum["labels"] for enum in enums},
         }
 
-    described = await connection.run_sync(look)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Skipped unsupported reflection", SAWarning)
+        described = await connection.run_sync(look)
     await connection.commit()
     return described
 
