@@ -21,6 +21,8 @@ from sqlalchemy.ext.asyncio import (
 
 from .session import new_sessions
 
+ENDS = ("RELEASE SAVEPOINT ", "ROLLBACK TO SAVEPOINT ")
+
 
 class IsolationBroken(AssertionError):
     """The test did what it must not do here; the message says what."""
@@ -82,10 +84,10 @@ def _watch_savepoints(connection: AsyncConnection) -> list[str]:
 
     @event.listens_for(connection.sync_connection, "before_cursor_execute")
     def watch(conn: Connection, cursor: Any, sql: str, *rest: Any) -> None:
-        verb, *_, name = sql.split()
-        if verb == "SAVEPOINT":
+        name = sql.rpartition(" ")[2]
+        if sql.startswith("SAVEPOINT "):
             stack.append(name)
-        elif "SAVEPOINT" in sql and stack.pop() != name:
+        elif sql.startswith(ENDS) and stack.pop() != name:
             stack[:] = ["broken"]
             raise IsolationBroken(
                 "two sessions worked at the same time on the connection of the test:"

@@ -96,7 +96,7 @@ class Suite:
         done = self.project.run(*self.command(*args), check=False, env=env)
         if done.returncode != code:
             raise AssertionError(f"exit code {done.returncode}\n{done.stdout}{done.stderr}")
-        return Outcome(done.stdout)
+        return Outcome(done.stdout, done.stderr)
 
     @contextmanager
     def interrupted(self, number: signal.Signals, *args: str) -> Iterator[None]:
@@ -125,8 +125,9 @@ class Suite:
 
 
 class Outcome:
-    def __init__(self, output: str) -> None:
+    def __init__(self, output: str, errors: str) -> None:
         self.output = output
+        self.errors = errors
         found = re.findall(r"^(PASSED|FAILED|ERROR) \S+::(\w+)", output, re.M)
         self.counts = Counter(word for word, _ in found)
         self.of: dict[str, set[str]] = {}

@@ -225,6 +225,15 @@ async def test_sessions_in_one_another_do_not_disturb_each_other(
         assert await names(isolated) == ["app", "outer"]
 
 
+async def test_statements_that_only_look_like_savepoints_do_not_matter(
+    engine: AsyncEngine,
+) -> None:
+    async with isolated_sessions(engine) as isolated:
+        async with isolated.begin() as session:
+            for statement in ("ANALYZE", "SELECT 'ROLLBACK TO SAVEPOINT x' AS a"):
+                await session.execute(text(statement))
+
+
 @pytest.mark.trap("deferred-constraint")
 async def test_a_deferred_constraint_is_checked_at_the_end(
     engine: AsyncEngine, sessions: Sessions
