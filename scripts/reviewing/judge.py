@@ -315,9 +315,11 @@ class Judge:
             yield Reason("table-renamed")
 
     def taken_back(self, op: Operation) -> bool:
-        """Whether the name is given to something else in this revision."""
+        """Whether a table or a view gets the old name in this revision."""
+        view = re.compile(rf"view (if not exists )?{re.escape(op.table.lower())} ")
         return any(
-            other.table == op.table and other.kind == "create_table"
+            (other.table == op.table and other.kind == "create_table")
+            or (other.kind == "create_other" and view.search(other.facts["full"]))
             for other in self.ops[self.at + 1 :]
         )
 
@@ -660,6 +662,11 @@ class Judge:
 
     def commit(self, op: Operation) -> Iterator[Reason]:
         if not op.autocommit:
+            yield Reason("commits")
+
+    def quiet(self, op: Operation) -> Iterator[Reason]:
+        ends = op.facts["text"].split(" ")[0] in ("commit", "end", "rollback", "begin")
+        if ends and op.facts.get("sql") and not op.autocommit and self.revision.text:
             yield Reason("commits")
 
     def result(self, op: Operation) -> Iterator[Reason]:
