@@ -23,16 +23,31 @@ MAX_CURSOR = 4096  # characters; proxies accept URLs of 8 KiB
 SIGNATURE = 16  # bytes
 
 TICK = timedelta(microseconds=1)
-# One letter a type, how to write it, how to read it. The first that fits counts, and
-# bool is an int, datetime a date. SQLite needs only the first rows.
+
+
+def _integer(text: str) -> int:
+    if -(2**63) <= (number := int(text)) < 2**63:
+        return number
+    raise OverflowError
+
+
+def _decimal(text: str) -> Decimal:
+    number = Decimal(text)
+    if number.is_finite() and abs(number.adjusted()) > 131_072:  # PostgreSQL's limit
+        raise OverflowError
+    return number
+
+
+# One letter a type, how to write it, how to read it. The first that fits counts:
+# bool is an int, datetime a date. SQLite's driver knows the first six rows only.
 TYPES: list[tuple[bytes, type[Any], Callable[[Any], str], Callable[[str], Any]]] = [
     (b"0", type(None), lambda value: "", {"": None}.__getitem__),
     (b"b", bool, "{:d}".format, {"0": False, "1": True}.__getitem__),
-    (b"i", int, str, int),
+    (b"i", int, str, _integer),
     (b"f", float, repr, float),
     (b"s", str, str, str),
     (b"y", bytes, bytes.hex, bytes.fromhex),
-    (b"n", Decimal, str, Decimal),
+    (b"n", Decimal, str, _decimal),
     (b"t", datetime, datetime.isoformat, datetime.fromisoformat),
     (b"d", date, date.isoformat, date.fromisoformat),
     (b"h", time, time.isoformat, time.fromisoformat),
@@ -75,7 +90,8 @@ def encode_cursor(cursor: Cursor, *, binding: bytes, secret: bytes = b"") -> str
     payload = bytes((VERSION, cursor.backward + 2 * cursor.inclusive, cursor.tied))
     for value in cursor.values:
         letter, text = _write(value)
-        payload += letter + len(text).to_bytes(2, "big") + text
+        # A length that does not fit belongs to a cursor that is refused below.
+        payload += letter + min(len(text), 0xFFFF).to_bytes(2, "big") + text
     text = urlsafe_b64encode(_sign(payload, binding, secret) + payload)
     if len(text) > MAX_CURSOR:
         raise ValueError(
@@ -112,6 +128,8 @@ def _decode(text: str, binding: bytes, secret: bytes) -> Cursor:
     rest = payload[3:]
     while rest:
         end = 3 + int.from_bytes(rest[1:3], "big")
+        if end > len(rest):
+            raise InvalidCursor
         values.append(READERS[rest[:1]](rest[3:end].decode()))
         rest = rest[end:]
     return Cursor(tuple(values), bool(flags & 1), bool(flags & 2), tied)
