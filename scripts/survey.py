@@ -157,7 +157,7 @@ class Survey(Project):
         """Return the folder of the nearest pyproject.toml."""
         folders = (project.what for project in self.found["projects"])
         above = [f for f in folders if place.at.startswith(f"{f}/")]
-        return max(above, key=len, default=".")
+        return max(above, default=".")
 
     def managers(self) -> None:
         """Leave only the best evidence: a lock file says more than a table."""
@@ -192,7 +192,7 @@ class Survey(Project):
         histories: dict[str, list[tuple[Place, tuple[str, ...]]]] = defaultdict(list)
         for place, refs in self.of("revisions"):
             above = [env for env in envs if place.at.startswith(f"{env}/")]
-            home = max(above, key=len, default=folder(place))
+            home = max(above, default=folder(place))  # the nearest
             histories[home].append((place, refs))
         for home, revisions in histories.items():
             followed = {ref for _, refs in revisions for ref in refs}
@@ -280,14 +280,16 @@ def is_old(key: str, spec: str, floor: tuple[int, ...]) -> bool:
     """Tell whether a range or a release shuts out what the pack is proven on."""
     if key == "python":
         return any(release(v) < floor for v in re.findall(r"\d+\.\d+", spec))
-    bounds = re.findall(r"(==|\^|<=?)\s*([\d.]++)(?!\*)", spec)
-    for operator, version in [("==", spec)] if key == "locked" else bounds:
-        found = release(version)
-        # ^1.4 means 1.x, ^0.110 means 0.110.x
-        size = len(floor) if operator != "^" else 2 if found[0] == 0 else 1
-        if found and found[:size] < floor[:size]:
-            return True
-    return False
+    pinned = f"=={spec}" if key == "locked" else spec
+    bounds = re.findall(r"(==|\^|<=?)\s*(\d[\d.]*+)(?!\*)", pinned)
+    return any(ends_below(how, version, floor) for how, version in bounds)
+
+
+def ends_below(operator: str, version: str, floor: tuple[int, ...]) -> bool:
+    found = release(version)
+    # ^1.4 means 1.x, and ^0.110 means 0.110.x.
+    size = len(floor) if operator != "^" else 2 if found[0] == 0 else 1
+    return found[:size] < floor[:size]
 
 
 def printable(text: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evals.harness.small_pack import ROOT, Done
-from evals.harness.surveyed import LISTS, PAGES, Report, Surveyed
+from evals.harness.surveyed import LISTS, PAGES, Report, Surveyed, constant
 
 
 @pytest.fixture
@@ -31,6 +31,8 @@ def test_help_documents_every_list_and_every_exit_code(tree: Surveyed) -> None:
     assert done.code == 0
     for key, meaning in LISTS.items():
         assert f"  {key:<11} {meaning}\n" in done.out
+    assert "usage: survey.py [-h] [--json] [PATH]\n" in done.out
+    assert "one JSON object on stdout" in done.out
     assert re.findall(r"^  (\d)  ", done.out, re.MULTILINE) == ["0", "2", "3"]
 
 
@@ -229,6 +231,19 @@ def test_the_text_shortens_what_the_json_has_whole(tree: Surveyed) -> None:
     (tree.project / "a6.py").unlink()
     (tree.project / "a7.py").unlink()
     assert f"databases: sqlite {files}" in tree.run().out.splitlines()
+
+
+def test_what_is_in_the_way_says_what_is_wrong_with_it() -> None:
+    texts = constant("survey.py", "IN_THE_WAY").values()
+    assert [text for text in texts if len(text.split()) < 5] == []
+
+
+def test_the_text_ends_with_what_was_not_read(tree: Surveyed) -> None:
+    tree.lay({"a/setup.cfg": "x", "b/setup.cfg": "x"})
+    assert tree.run().out.splitlines()[-2:] == [
+        "notes:",
+        "  is not a valid setup.cfg a/setup.cfg, b/setup.cfg",
+    ]
 
 
 def test_the_text_of_an_empty_project_is_what_to_read(tree: Surveyed) -> None:

@@ -214,6 +214,13 @@ def test_models_are_the_classes_whose_parents_lead_to_a_base(tree: Surveyed) -> 
                     name = mapped_column()
 
 
+                class Empty(Base): ...
+
+
+                class Deep(Empty):
+                    id: Mapped[int]
+
+
                 class Mixin:
                     made: Mapped[int]
 
@@ -257,7 +264,7 @@ def test_models_are_the_classes_whose_parents_lead_to_a_base(tree: Surveyed) -> 
                     id: int
 
 
-                class Plain(Base):
+                class Order(Base):
                     __tablename: str = "no"
                 """,
         }
@@ -274,6 +281,7 @@ def test_models_are_the_classes_whose_parents_lead_to_a_base(tree: Surveyed) -> 
         "a_models.py:10 Late",
         "a_models.py:14 Manager",
         "a_models.py:22 Reflected",
+        "a_models.py:29 Deep",
     ]
     assert report.problems == [
         "base.py:20 second-base",
@@ -339,7 +347,6 @@ def test_the_habits_of_sync_code_are_counted_where_it_is_called_a_session(
                     queue.query(1)
                     return statement.offset(1)
                 """,
-            "b.py": "# .query( \nframe.offset(1)\n",
         }
     )
     assert report.problems == [f"a.py:{line} query-api" for line in (5, 6, 7)]
@@ -348,6 +355,11 @@ def test_the_habits_of_sync_code_are_counted_where_it_is_called_a_session(
         "references/sync-to-async.md sync-to-async query-api",
         "references/pagination.md pagination offset",
     ]
+
+
+def test_an_offset_that_is_not_sqlalchemys_leads_nowhere(tree: Surveyed) -> None:
+    report = tree.of({"b.py": "import pandas\n# .query(\npandas.x().offset(1)\n"})
+    assert report.pages == ["set-up"]
 
 
 def test_apps_are_known_by_their_frameworks(tree: Surveyed) -> None:

@@ -295,6 +295,7 @@ def test_its_text_fits_a_screen_of_45_lines(tree: Surveyed) -> None:
         " psycopg2-binary ^2.9.9, pydantic-settings >=2.7, pydantic-settings 2.6.*,"
         " aiosqlite *, pytest ^8.4, pytest-asyncio from elsewhere"
     ) in lines
+    assert "locked: poetry.lock psycopg2-binary 2.9.10, sqlalchemy 2.0.44" in lines
     assert "models: src/shop/legacy.py Invoice; src/shop/models.py Order, Line" in lines
     assert (
         "  many-heads migrations/versions/2_lines.py:1, migrations/versions/"
@@ -576,6 +577,8 @@ def test_setup_cfg_is_read_with_its_extras(tree: Surveyed) -> None:
                     sqlalchemy
                 [options]
                 python_requires = >=3.11
+                zip_safe = false
+                zip_safe = true
                 install_requires =
                     SQLAlchemy>=2.0.40
                     flask
@@ -590,10 +593,10 @@ def test_setup_cfg_is_read_with_its_extras(tree: Surveyed) -> None:
     )
     assert report["python"] == ["setup.cfg:5 python >=3.11"]
     assert report["ranges"] == [
-        "setup.cfg:7 sqlalchemy >=2.0.40",
-        "setup.cfg:11 asyncpg any",
+        "setup.cfg:9 sqlalchemy >=2.0.40",
+        "setup.cfg:13 asyncpg any",
     ]
-    assert report["tests"] == ["setup.cfg:14 asyncio_mode strict"]
+    assert report["tests"] == ["setup.cfg:16 asyncio_mode strict"]
 
 
 def test_flask_sqlalchemy_is_a_sync_layer_of_its_own(tree: Surveyed) -> None:
@@ -623,6 +626,10 @@ def test_flask_sqlalchemy_is_a_sync_layer_of_its_own(tree: Surveyed) -> None:
         }
     )
     assert report.style == "sync"
+    assert report["ranges"] == [
+        "requirements.txt:1 flask-sqlalchemy ==3.1.1",
+        "requirements.txt:2 psycopg2 any",
+    ]
     assert report["bases"] == ["blog/__init__.py:4 db.Model"]
     assert report["sessions"] == ["blog/__init__.py:4 db.session sync"]
     assert report["models"] == ["blog/models.py:4 Post"]
@@ -687,6 +694,16 @@ def test_the_projects_of_a_monorepo_do_not_stand_in_each_others_way(
         "services/job/other.py:5 second-base",
         "services/job/other.py:10 second-engine",
     ]
+
+
+def test_each_sync_driver_of_postgresql_is_in_the_way_without_asyncpg(
+    tree: Surveyed,
+) -> None:
+    drivers = "psycopg2\npsycopg2-binary\npg8000\npsycopg\naiosqlite\npymysql\n"
+    assert tree.of({"requirements.txt": drivers}).problems == [
+        f"requirements.txt:{line} sync-driver" for line in (1, 2, 3)
+    ]
+    assert tree.of({"requirements.txt": f"{drivers}asyncpg\n"}).problems == []
 
 
 def test_one_project_of_a_monorepo_is_surveyed_alone(tree: Surveyed) -> None:

@@ -101,7 +101,7 @@ def table(data: Any, *keys: str) -> dict[str, Any]:
 def line_of(text: str, asked: str) -> int:
     """Return the line on which a requirement stands: parsers do not tell it."""
     whole = re.escape(asked)
-    name = re.escape((re.match(r"[\w.-]*", asked) or [""])[0])
+    name = re.escape(re.split(r"[^\w.-]", asked, maxsplit=1)[0])
     for pattern in (
         rf"[\"']{whole}[\"']|^[ \t]*{whole}$",
         rf"(?:^|(?<=[\s\"'])){name}(?![\w-])",
