@@ -212,7 +212,7 @@ def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 
 
 def main(path: str, url: str, kills: int) -> dict[str, Any]:
-    """Kill at so many points (0: at all); return how many there are, and what failed."""
+    """Kill at so many points (0: at all); return their number, and what failed."""
     history = History(Path(path), make_url(url))
     write(history)
     status, points = forked(lambda: upgrade(history))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import io
+import re
 import shutil
 import subprocess
 from collections.abc import Awaitable, Callable
@@ -52,6 +53,19 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(30):
         while not await condition():  # noqa: ASYNC110 - the database tells nobody
             await asyncio.sleep(0.01)
+
+
+def closure(*names: str) -> set[str]:
+    """Return the snippets and those that they import, as `add.py` would copy them."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            text = (ROOT / "snippets" / f"{name}.py").read_text(encoding="utf-8")
+            waiting += re.findall(r"^from \.(\w+) import", text, re.MULTILINE)
+    return found
 
 
 class Migrations:
@@ -162,8 +176,8 @@ class Migrated(Migrations):
         project.env["DATABASE_URL"] = url.render_as_string(hide_password=False)
         package = self.path / "app" / "db"
         package.mkdir(parents=True)
-        for file in (ROOT / "snippets").glob("*.py"):
-            shutil.copy(file, package)
+        for name in closure("migration_env", "settings", "base"):
+            shutil.copy(ROOT / "snippets" / f"{name}.py", package)
         shutil.copy(STARTER / "alembic.ini", self.path)
         shutil.copytree(STARTER / "migrations", self.path / "migrations")
         shutil.copy(STARTER / "app/models.py", self.path / "app")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from argparse import Namespace
 from logging.config import fileConfig
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 
 import pytest
 from alembic import command, context
+from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, inspect, pool, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from evals.harness.migrations import History, Migrated
 from evals.harness.project import ROOT, Project
@@ -39,6 +41,21 @@ def upgrade():
 
 def downgrade():
     pass
+"""
+PARCEL = """
+class Parcel(Base):
+    __tablename__ = "parcel"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class First(Base):
+    __tablename__ = "first"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Second(Base):
+    __tablename__ = "second"
+    id: Mapped[int] = mapped_column(primary_key=True)
 """
 
 
@@ -94,9 +111,14 @@ async def test_the_starters_models_and_revisions_agree(
     project: Project, fresh_database: URL
 ) -> None:
     starter = Migrated(project, fresh_database, bare=False)
-    done = starter.alembic("upgrade", "head")
-    assert "Running upgrade  -> 5c1f0e7a2b64, Example: create note" in done.stderr
-    assert "No new upgrade operations" in starter.alembic("check").stdout
+    job = (ROOT / "evals/snippets/migrations_ci.yaml").read_text(encoding="utf-8")
+    commands = re.findall(r"run: uv run alembic (.*)", job)
+    done = {line: starter.alembic(*line.split(" > ")[0].split()) for line in commands}
+    upgrade, check, current, sql = done.values()
+    assert "Running upgrade  -> 5c1f0e7a2b64, Example: create note" in upgrade.stderr
+    assert "No new upgrade operations" in check.stdout
+    assert "5c1f0e7a2b64 (head)" in current.stdout
+    assert "CREATE TABLE note" in sql.stdout
 
 
 async def test_the_command_line_prints_a_message_instead_of_a_traceback(
@@ -142,6 +164,14 @@ async def test_it_migrates_in_a_thread_without_an_event_loop(history: History) -
     assert await history.version() == "r2"
 
 
+async def migrate(connection: AsyncConnection, config: Config, revision: str) -> None:
+    def run(sync: Connection) -> None:
+        config.attributes["connection"] = sync
+        command.upgrade(config, revision)
+
+    await connection.run_sync(run)
+
+
 async def test_it_migrates_on_the_connection_that_it_is_given(
     history: History,
 ) -> None:
@@ -154,17 +184,12 @@ async def test_it_migrates_on_the_connection_that_it_is_given(
 
     engine = new_engine(history.url)
     async with engine.connect() as connection:
-        for name, revision in (("upgrade", "head"), ("downgrade", "r1")):
-
-            def run(sync: Connection, name: str = name, to: str = revision) -> None:
-                config = history.config(env, connection=sync)
-                getattr(command, name)(config, to)
-
-            await connection.run_sync(run)
+        for revision in ("r1", "r2"):
+            await migrate(connection, history.config(env), revision)
             assert not connection.in_transaction()
+            assert await history.version() == revision
     await engine.dispose()
-    assert await tables(history) == {"first", "alembic_version"}
-    assert await history.version() == "r1"
+    assert await tables(history) == {"first", "second", "alembic_version"}
 
 
 @pytest.mark.trap("open-transaction")
@@ -176,11 +201,7 @@ async def test_a_connection_with_an_open_transaction_is_refused(
         try:
             async with engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
-
-                def run(sync: Connection) -> None:
-                    command.upgrade(history.config(env, connection=sync), "head")
-
-                await connection.run_sync(run)
+                await migrate(connection, history.config(env), "head")
         finally:
             await engine.dispose()
 
@@ -350,6 +371,64 @@ async def test_only_a_command_that_changes_something_waits_for_the_lock(
             history.run("current")
     await engine.dispose()
     history.upgrade()
+
+
+async def test_a_project_with_create_all_is_adopted_with_its_rows(
+    history: History,
+) -> None:
+    """Stamped at the revision that makes what is there; nothing is made again."""
+    history.models(PARCEL)
+    history.revision("r3", "r2", CREATE.format(table="parcel"))
+    engine = new_engine(history.url)
+    async with engine.begin() as connection:
+        await connection.run_sync(history.module.Base.metadata.create_all)
+    await engine.dispose()
+    await history.read("INSERT INTO parcel (id) VALUES (7)")
+    with pytest.raises(Exception, match="already exists"):
+        history.upgrade()
+
+    history.run("stamp", "r3")
+    history.run("check")
+    history.revision("r4", "r3", CREATE.format(table="van"))
+    history.upgrade()
+    assert await history.read("SELECT id FROM parcel") == [(7,)]
+
+
+@pytest.mark.trap("revision-skipped")
+async def test_a_revision_put_before_one_that_is_applied_never_runs(
+    history: History,
+) -> None:
+    history.upgrade()
+    history.revision("between", "r1", CREATE.format(table="between"))
+    history.revision("r2", "between", CREATE.format(table="second"))
+    history.upgrade()
+    assert "between" not in await tables(history)
+
+    history.revision("r2", "r1", CREATE.format(table="second"))
+    history.run("merge", "heads")
+    history.upgrade()
+    assert {"between", "second"} <= await tables(history)
+
+
+async def test_a_schema_per_tenant_is_migrated_one_after_the_other(
+    history: History, database: str
+) -> None:
+    if database == "sqlite":  # where a tenant is a file
+        history.upgrade()
+        assert "first" in await tables(history)
+        return
+    engine = new_engine(history.url)
+    for tenant in ("t1", "t2"):
+        async with engine.connect() as connection:
+            await connection.exec_driver_sql(f"CREATE SCHEMA {tenant}")
+            await connection.exec_driver_sql(f"SET search_path TO {tenant}")
+            await connection.commit()
+            await migrate(connection, history.config(), "head")
+            await connection.invalidate()  # nobody else gets that search_path
+        rows = await history.read(f"SELECT version_num FROM {tenant}.alembic_version")
+        assert rows == [("r2",)]
+        assert await history.read(f"SELECT count(*) FROM {tenant}.second") == [(0,)]
+    await engine.dispose()
 
 
 async def test_options_of_configure_can_be_added(history: History) -> None:
