@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 import pytest
 from sqlalchemy import (
     CheckConstraint,
+    Computed,
     DateTime,
     ForeignKey,
+    Index,
     UniqueConstraint,
+    func,
     inspect,
     select,
+    text,
 )
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, MappedAsDataclass, mapped_column, relationship
 
+from evals.harness.observe import lazy_load
 from snippets.base import Base
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, 123456, tzinfo=UTC)
 CEST = timezone(timedelta(hours=2))
+
+
+class Kind(Enum):
+    BENCH = "bench"
+    CHAIR = "chair"
 
 
 class Venue(Base):
@@ -45,6 +57,77 @@ class Concert(Base):
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime | None]
     plain: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class Seat(Base):
+    """What each query needs an index for."""
+
+    __tablename__ = "seat"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    hall: Mapped[int]
+    row: Mapped[int]
+    guest: Mapped[str | None]
+    sold: Mapped[bool] = mapped_column(default=False)
+    price: Mapped[Decimal | None]
+    label: Mapped[str] = mapped_column(
+        Computed("guest || ' in ' || hall", persisted=True), nullable=True, index=True
+    )
+    kind: Mapped[Kind] = mapped_column(default=Kind.BENCH)
+
+    __table_args__ = (
+        Index("ix_seat_hall_row", "hall", "row"),
+        Index(
+            "ix_seat_free",
+            "row",
+            postgresql_where=text("NOT sold"),
+            sqlite_where=text("NOT sold"),
+        ),
+        Index("ix_seat_guest", "guest", postgresql_include=["row"]),
+    )
+
+
+Index("ix_seat_lower_guest", func.lower(Seat.guest))
+
+
+class DataBase(MappedAsDataclass, Base, eq=False, kw_only=True):
+    __abstract__ = True
+
+
+class Band(DataBase):
+    __tablename__ = "band"
+
+    id: Mapped[int] = mapped_column(init=False, primary_key=True)
+    players: Mapped[list[Player]] = relationship(
+        default_factory=list, repr=False, back_populates="band"
+    )
+
+
+class Player(DataBase):
+    __tablename__ = "player"
+
+    id: Mapped[int] = mapped_column(init=False, primary_key=True)
+    name: Mapped[str]
+    band_id: Mapped[int | None] = mapped_column(
+        ForeignKey("band.id"), index=True, default=None
+    )
+    band: Mapped[Band | None] = relationship(
+        init=False, repr=False, back_populates="players"
+    )
+
+
+class LoudBase(MappedAsDataclass, Base):
+    """As one writes it at first."""
+
+    __abstract__ = True
+
+
+class Loud(LoudBase):
+    __tablename__ = "loud"
+
+    id: Mapped[int] = mapped_column(init=False, primary_key=True)
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("loud.id"), init=False)
+    children: Mapped[list[Loud]] = relationship(init=False)
 
 
 async def reload(session: AsyncSession, concert: Concert) -> Concert:
@@ -128,3 +211,66 @@ async def test_a_foreign_key_is_enforced(session: AsyncSession) -> None:
     session.add(Concert(starts_at=NOON, venue_id=-1))
     with pytest.raises(IntegrityError):
         await session.flush()
+
+
+@pytest.mark.parametrize(
+    ("condition", "order", "index"),
+    [
+        ((Seat.hall == 1,), (Seat.row,), "ix_seat_hall_row"),
+        ((text("NOT sold"), Seat.row > 3), (), "ix_seat_free"),
+        ((Seat.guest == "Ann",), (), "ix_seat_guest"),
+        ((func.lower(Seat.guest) == "ann",), (), "ix_seat_lower_guest"),
+        ((Seat.label == "Ann in 1",), (), "ix_seat_label"),
+    ],
+    ids=["composite", "partial", "covering", "expression", "computed"],
+)
+async def test_each_query_is_served_by_its_index(
+    session: AsyncSession, plan: Any, condition: Any, order: Any, index: str
+) -> None:
+    stmt = select(Seat.row).where(*condition).order_by(*order).limit(1)
+    found = await plan(session, stmt, seqscan=False)
+    assert index in found
+    assert "Sort" not in found
+    assert "TEMP B-TREE" not in found
+
+
+async def test_decimals_enums_and_computed_columns_come_back_as_they_are(
+    session: AsyncSession,
+) -> None:
+    seat = Seat(hall=1, row=2, guest="Ann", price=Decimal("12345678901234.5"))
+    session.add(seat)
+    await session.flush()
+    await session.refresh(seat)
+    assert (seat.price, seat.kind) == (Decimal("12345678901234.5"), Kind.BENCH)
+    assert seat.label == "Ann in 1"
+    assert await session.scalar(text("SELECT kind FROM seat")) == "bench"
+
+
+async def test_dataclass_models_can_be_shown_hashed_and_linked_by_key(
+    session: AsyncSession,
+) -> None:
+    band = Band()
+    session.add(band)
+    await session.flush()
+    session.add(Player(name="Ann", band_id=band.id))
+    await session.commit()
+    session.expunge_all()
+
+    player = (await session.scalars(select(Player))).one()
+    assert player.band_id is not None
+    assert "Ann" in repr(player)
+    assert len({player, (await session.scalars(select(Band))).one()}) == 2
+
+
+@pytest.mark.trap("dataclass-repr")
+async def test_a_plain_dataclass_model_loads_when_it_is_shown(
+    session: AsyncSession,
+) -> None:
+    session.add(Loud())
+    await session.commit()
+    session.expunge_all()
+    loud = (await session.scalars(select(Loud))).one()
+    with lazy_load():
+        repr(loud)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(loud)

@@ -149,7 +149,7 @@ async def test_a_list_with_children_is_two_statements(
     assert len(sent) == 3
 
 
-@pytest.mark.trap("n-plus-one")
+@pytest.mark.trap("awaited-in-a-loop")
 @pytest.mark.usefixtures("authors")
 async def test_awaitable_attributes_in_a_loop_are_a_statement_each(
     session: AsyncSession, statements: Statements

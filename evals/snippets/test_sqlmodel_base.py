@@ -22,7 +22,7 @@ from snippets.keyset_pagination import Keyset
 from snippets.money import Money
 from snippets.repository import Repository
 from snippets.sqlmodel_base import TableModel, TimestampFields
-from snippets.timestamps import now
+from snippets.timestamps import Timestamps, now
 from snippets.unique_row import get_or_create
 
 THEN = datetime(2020, 1, 1, tzinfo=UTC)
@@ -240,6 +240,13 @@ async def test_the_children_go_with_their_row_in_the_database(
         await Teams(session).delete(team)
     assert len(sent) == 1
     assert (await session.scalars(select(Hero.id))).all() == []  # type: ignore[call-overload]
+
+
+def test_a_mix_in_of_plain_models_is_refused_by_pydantic() -> None:
+    with pytest.raises(pydantic.errors.PydanticSchemaGenerationError):
+
+        class Villain(Timestamps, TableModel, table=True):
+            id: int | None = Field(default=None, primary_key=True)
 
 
 async def test_a_duplicate_is_an_integrity_error(session: AsyncSession) -> None:
