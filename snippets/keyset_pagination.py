@@ -16,7 +16,7 @@ from itertools import takewhile
 from operator import eq
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Row, Select
+from sqlalchemy import FromClause, Row, Select
 from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.selectable import GenerativeSelect
@@ -52,7 +52,10 @@ class Keyset(Generic[T]):
     """An order of `entity`: make it once, use it for any number of requests."""
 
     def __init__(
-        self, entity: type[T], *order_by: OrderBy, unique: Sequence[OrderBy] = ()
+        self,
+        entity: type[T] | FromClause,
+        *order_by: OrderBy,
+        unique: Sequence[OrderBy] = (),
     ) -> None:
         """Take the arguments of `total_order`."""
         keys = total_order(entity, *order_by, unique=unique)

@@ -14,7 +14,7 @@ from itertools import pairwise
 from math import ceil
 from typing import Any, Generic, Literal, TypeVar
 
-from sqlalchemy import Executable, Select, func, select
+from sqlalchemy import Executable, FromClause, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ClauseElement
@@ -52,7 +52,10 @@ class Numbered(Generic[T]):
     """An order of `entity`: make it once, use it for any number of requests."""
 
     def __init__(
-        self, entity: type[T], *order_by: OrderBy, unique: Sequence[OrderBy] = ()
+        self,
+        entity: type[T] | FromClause,
+        *order_by: OrderBy,
+        unique: Sequence[OrderBy] = (),
     ) -> None:
         """Take the arguments of `total_order`."""
         self.keys = total_order(entity, *order_by, unique=unique)
