@@ -26,7 +26,8 @@ class ScratchDirectory:
 
     def remove(self) -> None:
         self._lock.close()
-        shutil.rmtree(self.path)
+        # From here on another run may be removing it too.
+        shutil.rmtree(self.path, ignore_errors=True)
 
 
 def abandoned_directories(prefix: str) -> Iterator[Path]:

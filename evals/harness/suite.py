@@ -1,4 +1,4 @@
-"""A scratch project with the fixtures for tests, whose pytest runs as its user's would."""
+"""A scratch project with the fixtures for tests, whose pytest runs as a user's."""
 
 from __future__ import annotations
 
@@ -95,7 +95,8 @@ class Suite:
     def run(self, *args: str, code: int = 0, **env: str) -> Outcome:
         done = self.project.run(*self.command(*args), check=False, env=env)
         if done.returncode != code:
-            raise AssertionError(f"exit code {done.returncode}\n{done.stdout}{done.stderr}")
+            printed = f"{done.stdout}{done.stderr}"
+            raise AssertionError(f"exit code {done.returncode}\n{printed}")
         return Outcome(done.stdout, done.stderr)
 
     @contextmanager
@@ -121,7 +122,8 @@ class Suite:
 
     def left(self) -> list[Path]:
         """Return what lies in the directory for temporary files."""
-        return [p for p in self.temporary.iterdir() if not p.name.startswith("pytest-of-")]
+        ours = ("pytest-sqlite-", "pytest-postgresql-")
+        return [p for p in self.temporary.iterdir() if p.name.startswith(ours)]
 
 
 class Outcome:

@@ -27,7 +27,7 @@ class Note(Base):
     text: Mapped[str] = mapped_column(unique=True)
 
 
-BEHAVES = '''
+BEHAVES = """
 import asyncio
 import os
 
@@ -99,7 +99,7 @@ async def test_code_with_an_engine_of_its_own_finds_nothing_otherwise(sessions):
 class TestGrouped:
     async def test_a_method_runs_too(self, sessions):
         assert await count(sessions) == 0
-'''
+"""
 TESTS = 11
 MISBEHAVES = '''
 import asyncio
@@ -208,7 +208,7 @@ async def test_k_all_is_empty_after_all_that(sessions):
     for left in kept[1:]:
         await left.invalidate()
 '''
-WAITS = '''
+WAITS = """
 import asyncio
 from pathlib import Path
 
@@ -228,7 +228,7 @@ async def test_waits(kind, session):
     if kind == "commit":
         Path("ready").touch()
         await asyncio.Event().wait()
-'''
+"""
 
 
 @pytest.fixture

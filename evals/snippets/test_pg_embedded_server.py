@@ -39,6 +39,15 @@ def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(path)
 
 
+def left(directory: Path) -> list[Path]:
+    return list(directory.glob("pytest-*"))
+
+
+def holder() -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", HOLDER]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
 async def ask(url: str, *names: str) -> list[str]:
     engine = new_engine(url)
     async with engine.connect() as connection:
@@ -59,7 +68,7 @@ async def test_it_answers_until_it_is_stopped_and_leaves_nothing(
     assert await ask(url, "is_superuser", "listen_addresses") == ["on", ""]
     server.stop()
 
-    assert list(directory.glob("pytest-*")) == []
+    assert left(directory) == []
     engine = new_engine(url)
     with pytest.raises(DatabaseUnavailable):
         await check_connection(engine)
@@ -69,19 +78,17 @@ async def test_it_answers_until_it_is_stopped_and_leaves_nothing(
 async def test_the_server_of_a_killed_run_is_stopped_by_the_next(
     directory: Path,
 ) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdout
-        url = holder.stdout.readline().strip()
+    with holder() as process:
+        assert process.stdout
+        url = process.stdout.readline().strip()
         remove_abandoned()
         assert await ask(url, "fsync") == ["off"]
-        holder.send_signal(signal.SIGKILL)
+        process.send_signal(signal.SIGKILL)
     assert await ask(url, "fsync") == ["off"]
 
     remove_abandoned()
 
-    assert list(directory.glob("pytest-*")) == []
+    assert left(directory) == []
     engine = new_engine(url)
     with pytest.raises(DatabaseUnavailable):
         await check_connection(engine)
@@ -95,13 +102,13 @@ def test_a_server_that_does_not_start_leaves_nothing(
     with pytest.raises(subprocess.SubprocessError):
         EmbeddedServer()
 
-    assert list(directory.glob("pytest-*")) == []
+    assert left(directory) == []
 
 
 def test_what_was_killed_before_the_server_started_is_removed(directory: Path) -> None:
-    left = directory / "pytest-postgresql-1"
-    left.mkdir()
-    (left / "alive.lock").touch()
+    dead = directory / "pytest-postgresql-1"
+    dead.mkdir()
+    (dead / "alive.lock").touch()
     remove_abandoned()
 
-    assert list(directory.glob("pytest-*")) == []
+    assert left(directory) == []

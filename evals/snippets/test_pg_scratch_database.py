@@ -13,7 +13,11 @@ from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from snippets.engine import new_engine
-from snippets.pg_scratch_database import drop_abandoned, open_scratch_databases
+from snippets.pg_scratch_database import (
+    SPACE,
+    drop_abandoned,
+    open_scratch_databases,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLDER = """
@@ -133,9 +137,11 @@ async def connections_are_gone(url: URL, names: set[str]) -> None:
     token = next(iter(names)).split("_")[2]
     engine = new_engine(url)
     async with engine.connect() as connection, asyncio.timeout(20):
-        held = text("SELECT count(*) FROM pg_locks WHERE objid = CAST(:key AS oid)")
-        while await connection.scalar(held, {"key": int(token)}):
-            await asyncio.sleep(0.01)
+        # A shared lock of the same key is granted when theirs is gone.
+        await connection.execute(
+            text("SELECT pg_advisory_lock_shared(:space, :token)"),
+            {"space": SPACE, "token": int(token)},
+        )
     await engine.dispose()
 
 

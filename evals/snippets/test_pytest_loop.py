@@ -38,7 +38,7 @@ async def test_a_query(shared_engine, n):
     async with shared_engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
 '''
-MARKED = '''
+MARKED = """
 import asyncio
 
 import pytest
@@ -86,7 +86,7 @@ class TestGroup:
     pytestmark = pytest.mark.anyio
 
     async def test_a_mark_of_the_class_counts(self, anyio_backend_name): ...
-'''
+"""
 
 
 @pytest.fixture
@@ -123,9 +123,7 @@ async def test_all_tests_and_fixtures_of_the_database_share_one_loop(
 async def test_a_mark_of_another_runner_on_a_test_of_the_database_is_refused(
     suite: Suite,
 ) -> None:
-    suite.write(
-        "import pytest\n\n@pytest.mark.anyio\nasync def test_x(session): ...\n"
-    )
+    suite.write("import pytest\n\n@pytest.mark.anyio\nasync def test_x(session): ...\n")
     outcome = suite.run(code=4)
 
     assert "is marked anyio" in outcome.errors

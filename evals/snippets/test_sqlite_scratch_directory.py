@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,9 +27,9 @@ time.sleep(60)
 
 
 @pytest.fixture
-def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    yield f"scratch-{uuid4().hex}-"
+    return f"scratch-{uuid4().hex}-"
 
 
 async def test_it_holds_a_database_until_it_is_removed(

@@ -36,7 +36,11 @@ async def scratch(
     monkeypatch.setattr(sqlite_test_database, "PATIENCE", 0.2)
     async with open_sqlite_database(create_schema) as scratch:
         yield scratch
-    assert list(directory.iterdir()) == []
+    assert files(directory) == []
+
+
+def files(directory: Path, pattern: str = "*") -> list[int]:
+    return [file.stat().st_size for file in directory.rglob(pattern)]
 
 
 async def add(engine: AsyncEngine) -> None:
@@ -89,8 +93,9 @@ async def test_the_file_does_not_grow_with_the_number_of_tests(
     for _ in range(200):
         async with scratch.lend() as lent:
             await add(lent)
-    sizes = [file.stat().st_size for file in directory.rglob("test1.db*")]
-    assert sum(sizes) < 6_000_000  # SQLite's write-ahead log is 1,000 pages
+    assert (
+        sum(files(directory, "test1.db*")) < 6_000_000
+    )  # SQLite's write-ahead log is 1,000 pages
 
 
 async def test_a_connection_that_is_not_given_back_does_not_reach_the_next_test(
@@ -137,7 +142,7 @@ async def test_a_schema_that_fails_leaves_no_file(directory: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         async with open_sqlite_database(fail):
             pass
-    assert list(directory.iterdir()) == []
+    assert files(directory) == []
 
 
 async def test_what_a_killed_run_left_is_removed(directory: Path) -> None:

@@ -18,6 +18,7 @@ async def test_a_task_of_one_test_queries_on_during_the_next(
 ) -> None:
     before = asyncio.all_tasks()
     queries = 0
+    enough = asyncio.Event()
 
     async def poll() -> None:
         nonlocal queries
@@ -25,10 +26,11 @@ async def test_a_task_of_one_test_queries_on_during_the_next(
             while True:
                 await connection.execute(text("SELECT 1"))
                 queries += 1
+                if queries > 2:
+                    enough.set()
 
     task = asyncio.create_task(poll())
-    while queries < 3:
-        await asyncio.sleep(0)
+    await enough.wait()
 
     with pytest.raises(TaskLeaked, match="poll"):
         await end_tasks(before)
