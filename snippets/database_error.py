@@ -12,12 +12,12 @@ import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from traceback import walk_tb
+from typing import Any
 
-from sqlalchemy import Index, MetaData
+from sqlalchemy import MetaData
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
-from sqlalchemy.schema import ColumnCollectionConstraint
 
 from . import domain_error as domain
 
@@ -83,7 +83,8 @@ def as_domain_error(exc: Exception, metadata: MetaData) -> domain.DomainError | 
     kind = CODES.get(sqlstate or getattr(exc.orig, "sqlite_errorname", ""))
     if kind is None:
         return domain.InvalidValue() if sqlstate.startswith("22") else None
-    if kind is domain.ReferenceMissing and (exc.statement or "").startswith("DELETE"):
+    deleting = exc.statement and exc.statement.startswith("DELETE")
+    if kind is domain.ReferenceMissing and deleting:
         return domain.StillReferenced()
     name, columns = _postgresql(exc) if sqlstate else _sqlite(str(exc.orig))
     for rule, fields in _rules(metadata):
@@ -95,11 +96,9 @@ def as_domain_error(exc: Exception, metadata: MetaData) -> domain.DomainError | 
 
 def _postgresql(exc: StatementError) -> tuple[str | None, list[str]]:
     # asyncpg's own exception knows more than the one that SQLAlchemy makes of it.
-    driver = exc.orig.__cause__ if exc.orig else None
-    column = getattr(driver, "column_name", None)
-    table = getattr(driver, "table_name", None)
-    name = getattr(driver, "constraint_name", None)
-    return name, [f"{table}.{column}"] if column else []
+    driver: Any = exc.orig and exc.orig.__cause__
+    column = [f"{driver.table_name}.{driver.column_name}"]
+    return driver.constraint_name, column if driver.column_name else []
 
 
 def _sqlite(message: str) -> tuple[str | None, list[str]]:
@@ -113,6 +112,6 @@ def _rules(metadata: MetaData) -> Iterator[tuple[str, list[str]]]:
     """Yield the name and the columns, as `table.column`, of all that can be broken."""
     for table in metadata.tables.values():
         unique = (index for index in table.indexes if index.unique)
-        for rule in (*table.constraints, *unique):
-            if isinstance(rule, (ColumnCollectionConstraint, Index)):
-                yield str(rule.name), [f"{table.name}.{c.name}" for c in rule.columns]
+        rules: list[Any] = [*table.constraints, *unique]
+        for rule in rules:
+            yield rule.name, [f"{table.name}.{c.name}" for c in rule.columns]

@@ -50,7 +50,7 @@ class SoftDelete(SoftDeletable):
           sqlite_where=text("deleted_at IS NULL"))
     """
 
-    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     @hybrid_property
     def is_deleted(self) -> bool:

@@ -36,7 +36,7 @@ from sqlalchemy.orm import (
 
 from evals.harness.observe import Statements
 from snippets.base import Base
-from snippets.soft_delete import SoftDeletable, SoftDelete
+from snippets.soft_delete import SoftDeletable, SoftDelete, live_rows
 
 LIVE = text("deleted_at IS NULL")
 THEN = datetime(2026, 6, 1, tzinfo=UTC)
@@ -325,6 +325,10 @@ async def test_what_says_nothing_about_deletion_is_live(session: AsyncSession) -
     await session.flush()
     assert draft.is_deleted is False
     assert await ids(session, select(Draft.id)) == [1]
+
+
+def test_the_filter_is_made_once() -> None:
+    assert live_rows() is live_rows()
 
 
 async def test_other_statements_pass(session: AsyncSession) -> None:

@@ -178,6 +178,17 @@ async def test_the_number_of_statements_does_not_grow_with_the_rows(
     assert counts == [5, 5]
 
 
+async def test_what_is_deleted_or_restored_is_flushed(session: AsyncSession) -> None:
+    found = await album(session, "found")
+    review = (await session.scalars(select(Review))).one()
+    await delete_with_children(session, review)
+    assert not session.dirty
+    await restore_with_children(session, review)
+    assert not session.dirty
+    await delete_with_children(session, found)
+    assert not session.dirty
+
+
 async def test_a_tree_goes_with_its_root_even_when_it_is_a_ring(
     session: AsyncSession,
 ) -> None:
