@@ -20,6 +20,8 @@ DROP = re.compile(r'\s*DROP (TABLE|INDEX) "?([^"\s]+)"?', re.IGNORECASE)
 RENAME = re.compile(r'\s*ALTER TABLE "?_alembic_tmp_', re.IGNORECASE)
 INDEX = re.compile(r'\s*CREATE (?:UNIQUE )?INDEX "?([^"\s]+)', re.IGNORECASE)
 UPDATE_OF = re.compile(r"\bUPDATE OF (.+?) ON\b", re.IGNORECASE | re.DOTALL)
+NAMED_CHECK = re.compile(r'\bCONSTRAINT\s+("[^"]+"|\w+)\s+CHECK\b', re.IGNORECASE)
+CHECK = re.compile(r"\bCHECK\s*\(", re.IGNORECASE)
 INVISIBLE = ("COLLATE", "ON CONFLICT", "AUTOINCREMENT")
 
 
@@ -109,6 +111,11 @@ class Recreate:
                     f"batch mode would lose {word} of table {self.table}: make the new"
                     " table by hand in the revision, and copy the rows"
                 )
+        if _unnamed_checks(self.sql) > _new_checks(self.sql, sql):
+            raise CommandError(
+                f"batch mode would lose a CHECK without a name of table {self.table}:"
+                " repeat it, with a name, in batch_alter_table(..., table_args=...)"
+            )
         for name, lost in self.unseen.items():
             self._check(lost, name)
             if of := UPDATE_OF.search(lost):
@@ -137,6 +144,16 @@ class Recreate:
             return list(cursor.fetchall())
         finally:
             cursor.close()
+
+
+def _unnamed_checks(table: str) -> int:
+    return len(CHECK.findall(table)) - len(NAMED_CHECK.findall(table))
+
+
+def _new_checks(old: str, new: str) -> int:
+    """Return how many CHECKs the new table has beside those whose names it kept."""
+    kept = set(NAMED_CHECK.findall(old)) & set(NAMED_CHECK.findall(new))
+    return len(CHECK.findall(new)) - len(kept)
 
 
 def _columns(index: str) -> str:

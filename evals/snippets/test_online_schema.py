@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -14,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from evals.harness.migrations import History, until
+from evals.harness.project import ROOT
 from snippets.engine import new_engine
 
 REVISION = """
@@ -353,6 +357,44 @@ def downgrade""",
     history.revision("r1", None, body)
     history.upgrade()
     assert await history.version() == "r1"
+
+
+async def test_squawk_finds_no_fault_in_what_is_sent(
+    history: History,
+    shop: AsyncEngine,
+    database: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """But in the plain forms of the same changes, so it does look."""
+    plain = {
+        "index": 'op.create_index("i", "parcel", ["weight"])',
+        "unique index": 'op.create_index("i", "parcel", ["code"], unique=True)',
+        "unique": 'op.create_unique_constraint("u", "parcel", ["code"])',
+        "check": 'op.create_check_constraint("c", "parcel", "weight > 0")',
+        "foreign key": (
+            'op.create_foreign_key("f", "parcel", "van", ["van_id"], ["id"])'
+        ),
+        "not null": 'op.alter_column("parcel", "weight", nullable=False)',
+    }
+    history.url = history.url.set(drivername="postgresql+asyncpg")
+    job = (ROOT / "evals/snippets/migrations_ci.yaml").read_text(encoding="utf-8")
+    (options,) = re.findall(r"squawk (--.*) migrations.sql", job)
+    squawk = str(Path(sys.executable).with_name("squawk"))
+    file = history.path / "migrations.sql"
+    for name, call in CALLS.items():
+        for body, found in ((f"online_schema.{call}", 0), (plain[name], 1)):
+            text = REVISION.replace("online_schema.{call}", body)
+            history.revision("r1", None, text)
+            history.upgrade(sql=True)
+            file.write_text(capsys.readouterr().out, encoding="utf-8")
+            done = await asyncio.to_thread(
+                subprocess.run,
+                [squawk, *options.split(), str(file)],
+                capture_output=True,
+                check=False,
+            )
+            assert done.returncode == found, (name, done.stdout.decode())
+    assert await scalar(shop, "SELECT count(*) FROM van") == 1
 
 
 @pytest.mark.trap("validate-under-strong-lock")
