@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, time, timedelta
 from decimal import Decimal
-from itertools import pairwise
+from operator import eq
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +31,7 @@ class KeysetReader:
         # The database evaluates the keys: an object that the session holds already
         # keeps its old values, and Python's are not always those that were compared.
         self.columns = [key.raw.label(f"key_{i}") for i, key in enumerate(keys)]
+        self.first = -len(keys)
         self.unique = [i for i, key in enumerate(keys) if key.unique]
 
     async def read(
@@ -58,8 +59,8 @@ class KeysetReader:
             found += result.all()
             if len(found) == limit:
                 break
-        places = [self.place(row) for row in found]
-        if any(a == b for a, b in pairwise(places)):
+        places = [row[self.first :] for row in found]
+        if any(map(eq, places, places[1:])):
             raise ValueError(
                 "a row comes twice: filter a collection with .any() instead of a join,"
                 " or pass unique=[...]"
@@ -79,7 +80,7 @@ class KeysetReader:
 
     def place(self, row: Row[Any]) -> Sequence[Any]:
         """Return the values of the keys, as a cursor takes them."""
-        return row[-len(self.keys) :]
+        return row[self.first :]
 
     def is_at(self, row: Row[Any], start: Cursor) -> bool:
         """Tell whether `row` is the one that `start` names, edited or not."""
