@@ -68,6 +68,7 @@ SECOND = words(
 )
 EXECUTES = words("execute exec_driver_sql scalar scalars stream executescript")
 ADDS = {"add", "add_all", "bulk_save_objects", "bulk_insert_mappings", "merge"}
+LATER = "SQL that is put together while it runs"
 VERBS = {"insert", "update", "delete", "select"}
 # What sqlalchemy.text() takes for a bind parameter.
 BIND = re.compile(r"(?<![:\w\\]):(?!:)(\w+)(?!:)")
@@ -173,10 +174,10 @@ class Module:
 
     def run(self, body: list[ast.stmt], scope: dict[str, Any]) -> bool:
         """Run statements; return whether they always leave the function."""
-        for at, node in enumerate(body):
+        for node in body:
             self.line = node.lineno
             if isinstance(node, ast.If):
-                if self.branch(node, scope, body[at + 1 :]):
+                if self.branch(node, scope):
                     return True
             elif isinstance(node, (ast.Return, ast.Raise)):
                 if isinstance(node, ast.Return) and node.value is not None:
@@ -188,15 +189,12 @@ class Module:
                 self.statement(node, scope)
         return False
 
-    def branch(
-        self, node: ast.If, scope: dict[str, Any], after: list[ast.stmt]
-    ) -> bool:
+    def branch(self, node: ast.If, scope: dict[str, Any]) -> bool:
         """Run both ways of an `if`; a test of the dialect narrows each of them."""
         self.eval(node.test, scope)
-        chosen = self.dialects(node.test, scope)
+        asked = self.dialects(node.test, scope) or DialectTest(DATABASES, DATABASES)
         before = self.databases
-        yes = before if chosen is None else before & chosen
-        no = before if chosen is None else before - chosen
+        yes, no = before & asked.yes, before & asked.no
         ends = []
         known = self.truth(node.test, scope)
         for body, databases, skipped in (
@@ -206,9 +204,9 @@ class Module:
             self.databases = databases
             ends.append(not skipped and bool(databases) and self.run(body, scope))
         self.databases = before
-        if ends[0] and chosen is not None and not ends[1]:
+        if ends == [True, False]:
             self.databases = no
-        elif ends[1] and chosen is not None and not ends[0]:
+        elif ends == [False, True]:
             self.databases = yes
         return all(ends)
 
@@ -219,43 +217,41 @@ class Module:
             return bool(value) if isinstance(value, (bool, int)) else None
         return None
 
-    def dialects(self, test: ast.expr, scope: dict[str, Any]) -> frozenset[str] | None:
-        """Return the databases for which a test holds, when it asks for the dialect."""
+    def dialects(self, test: ast.expr, scope: dict[str, Any]) -> DialectTest | None:
+        """Return where a test may hold and where it may not, if it asks for that."""
         if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
             found = self.dialects(test.operand, scope)
-            return None if found is None else DATABASES - found
+            return found and DialectTest(found.no, found.yes)
         if isinstance(test, ast.BoolOp):
-            every = [self.dialects(value, scope) for value in test.values]
-            known = [value for value in every if value is not None]
+            both = DialectTest(DATABASES, DATABASES)
+            every = [self.dialects(value, scope) or both for value in test.values]
+            yes, no = [each.yes for each in every], [each.no for each in every]
             if isinstance(test.op, ast.And):
-                return frozenset.intersection(*known) if known else None
-            return frozenset.union(*known) if len(known) == len(every) else None
+                return DialectTest(frozenset.intersection(*yes), frozenset.union(*no))
+            return DialectTest(frozenset.union(*yes), frozenset.intersection(*no))
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
-            names = self.eval(test.comparators[0], scope)
-            asked = ast.unparse(test.left).lower()
-            value = self.eval(test.left, scope)
-            if "dialect" not in asked and not is_dialect(value):
-                return None
-            wanted = frozenset([names]) if isinstance(names, str) else None
-            if isinstance(names, (list, tuple, set)):
-                wanted = frozenset(name for name in names if isinstance(name, str))
-            if wanted is None:
-                return None
-            wanted = frozenset(
-                "mysql" if name == "mariadb" else name for name in wanted
-            )
-            if isinstance(test.ops[0], (ast.Eq, ast.In, ast.Is)):
-                return wanted & DATABASES
-            if isinstance(test.ops[0], (ast.NotEq, ast.NotIn, ast.IsNot)):
-                return DATABASES - wanted
-        elif isinstance(test, ast.Call) and "dialect" in ast.unparse(test.func).lower():
+            return self.compared(test, scope)
+        if isinstance(test, ast.Call) and "dialect" in ast.unparse(test.func).lower():
             text = ast.unparse(test).lower()
             if "startswith" in text:
-                return frozenset(n for n in DATABASES if f"'{n[:6]}" in text)
-        else:
-            value = self.eval(test, scope)
-            return value.chosen if isinstance(value, DialectTest) else None
-        return None
+                names = frozenset(n for n in DATABASES if f"'{n[:6]}" in text)
+                return DialectTest(names, DATABASES - names)
+        value = self.eval(test, scope)
+        return value if isinstance(value, DialectTest) else None
+
+    def compared(self, test: ast.Compare, scope: dict[str, Any]) -> DialectTest | None:
+        """Read `dialect == "..."`, `dialect in (...)` and their opposites."""
+        names = self.eval(test.comparators[0], scope)
+        value = self.eval(test.left, scope)
+        if "dialect" not in ast.unparse(test.left).lower() and not is_dialect(value):
+            return None
+        names = [names] if isinstance(names, str) else names
+        if not isinstance(names, (list, tuple, set)):
+            return None
+        wanted = DATABASES & {name for name in names if isinstance(name, str)}
+        if isinstance(test.ops[0], (ast.Eq, ast.In, ast.Is)):
+            return DialectTest(wanted, DATABASES - wanted)
+        return DialectTest(DATABASES - wanted, wanted)
 
     def statement(self, node: ast.stmt, scope: dict[str, Any]) -> None:
         match node:
@@ -307,7 +303,7 @@ class Module:
         if isinstance(node, (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Call)):
             chosen = self.dialects(node, scope)
             if chosen is not None:
-                return DialectTest(chosen)
+                return chosen
         return value
 
     def result(self, value: Any) -> None:
@@ -719,7 +715,7 @@ class Module:
         if isinstance(given, str) and given.strip(HOLE + " \n"):
             self.script(given, bound=bound, raw=raw)
         elif not isinstance(given, str) or given:
-            self.emit("unread", text="SQL that is put together while it runs")
+            self.emit("unread", text=LATER)
 
     def script(self, text: str, *, bound: bool, raw: bool) -> None:
         ops = sql.read_sql(text)
@@ -756,7 +752,7 @@ class Module:
             ):
                 self.emit("quiet", text=kind)
             elif not {"select", "exists", "union", "union_all"} & {*names}:
-                self.emit("unread", text=f"{kind}(...)")
+                self.emit("unread", text=LATER if kind == "?" else f"{kind}(...)")
             return
         word = verb.last()
         if verb.name.startswith(".") and verb.base is not None:

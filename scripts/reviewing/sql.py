@@ -216,10 +216,10 @@ def read_column(tokens: list[str]) -> Column:
     column.indexed = column.unique or column.primary
     if match := re.search(r"\breferences ([\w.\"\ue000]+)", text):
         column.foreign = match[1].replace('"', "")
-    if match := re.search(rf"\bdefault (.+?)(?= {CLAUSE}|$)", text):
-        column.default = match[1]
     if "as identity" in text:
         column.makes = "identity"
+    elif match := re.search(rf"\bdefault (.+?)(?= {CLAUSE}|$)", text):
+        column.default = match[1]
     elif match := re.search(r"\bas \(.*\)( stored| virtual)?", text):
         column.makes = (match[1] or " computed").strip()
     return column

@@ -61,9 +61,10 @@ LITERAL = (str, int, float, bool, bytes, type(None), list, tuple, dict, set)
 
 @dataclass(frozen=True)
 class DialectTest:
-    """The answer to a question about the dialect, kept in a variable."""
+    """A question about the dialect: the databases where it may hold, and may not."""
 
-    chosen: frozenset[str]
+    yes: frozenset[str]
+    no: frozenset[str]
 
 
 def shape(function: Any) -> str:
