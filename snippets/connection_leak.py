@@ -1,10 +1,18 @@
-"""Tell that connections were not given back: a session that nobody closed keeps its
-transaction, and its locks, for as long as the process lives."""
+"""Find connections that were not given back to their pool.
+
+A session that nobody closes keeps its transaction, and its locks, for as long as the
+process lives.
+"""
 
 from __future__ import annotations
 
 from sqlalchemy import QueuePool
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+LEFT_OPEN = (
+    "a transaction was left open: close every session and connection, of every engine,"
+    " before the test ends"
+)
 
 
 class ConnectionLeaked(AssertionError):

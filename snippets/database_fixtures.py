@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from . import pytest_databases, pytest_loop
+from . import pytest_databases, pytest_loop, pytest_server
 from .connection_leak import assert_released
 from .pytest_databases import ScratchDatabase
 from .pytest_loop import async_fixture
@@ -32,6 +32,7 @@ Isolation = async_sessionmaker[AsyncSession] | AsyncEngine
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(pytest_loop)
+    config.pluginmanager.register(pytest_server)
     config.pluginmanager.register(pytest_databases)
     config.addinivalue_line("markers", f"isolation(kind): one of {', '.join(KINDS)}")
     # Code that opens an engine of its own finds an empty database, never yours.

@@ -10,7 +10,7 @@ from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from .connection_leak import ConnectionLeaked, checked_out
+from .connection_leak import LEFT_OPEN, ConnectionLeaked, checked_out
 from .engine import new_engine
 from .pg_empty_tables import emptying_statement
 from .pg_scratch_database import ScratchDatabases, open_scratch_databases
@@ -28,10 +28,8 @@ END_OTHERS = text("""
 async def open_pg_database(
     server: URL, create_schema: Callable[[Connection], None]
 ) -> AsyncGenerator[PostgresTestDatabase, None]:
-    """Yield a database with the tables and rows that `create_schema` makes.
-
-    The role of `server` must be allowed to create databases; the database that it
-    names is never changed.
+    """Yield a database with the tables and rows that `create_schema` makes, on a
+    server whose role may create databases. That which `server` names is not changed.
     """
     async with open_scratch_databases(server) as databases:
         database = PostgresTestDatabase(databases, await databases.create())
@@ -84,10 +82,7 @@ class PostgresTestDatabase:
             if getattr(exc.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
                 raise
             await self.replace()
-            raise ConnectionLeaked(
-                "a transaction was left open: close every session and connection,"
-                " of every engine, before the test ends"
-            ) from None
+            raise ConnectionLeaked(LEFT_OPEN) from None
 
     async def replace(self) -> None:
         """Go on with other connections: somebody holds a transaction on these."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from .connection_leak import ConnectionLeaked, checked_out
+from .connection_leak import LEFT_OPEN, ConnectionLeaked, checked_out
 from .engine import new_engine
 from .sqlite_scratch_directory import ScratchDirectory, abandoned_directories
 
@@ -79,10 +79,7 @@ class SqliteTestDatabase:
                 file.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
                 await self.replace()
-                raise ConnectionLeaked(
-                    "a transaction was left open: close every session and"
-                    " connection, of every engine, before the test ends"
-                ) from None
+                raise ConnectionLeaked(LEFT_OPEN) from None
             file.execute("ROLLBACK")
             file.execute("PRAGMA synchronous = OFF")
             template.backup(file)

@@ -1,5 +1,7 @@
-"""End what a test left running: on a loop that all tests share it would go on, and
-query, during the next ones."""
+"""End the tasks that a test left running.
+
+On a loop that all tests share they would go on, and query, during the next ones.
+"""
 
 from __future__ import annotations
 

