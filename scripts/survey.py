@@ -102,7 +102,7 @@ KEEP = (
 )
 RANKS = ("lock file", "tool table", "requirements", "pyproject.toml")
 SYNC_DRIVERS = {"psycopg2", "psycopg2-binary", "pg8000"}
-OUTSIDE = ("in tests", "in env.py")
+OUTSIDE = ("in tests", "in env.py", "in a revision")
 OTHER = ("mysql", "mariadb", "oracle", "mssql", "cockroachdb")
 ROW = re.compile(r"^\|.*", re.MULTILINE)
 PAGE = re.compile(r"\(references/([\w-]+)\.md\)")
@@ -139,13 +139,15 @@ class Survey(Project):
             if fit and page in pages:
                 self.add("pages", f"references/{page}.md", page, ", ".join(fit))
         if len(self.found["projects"]) > 1:
-            self.add("notes", ".", "several projects: survey the one you work on alone")
+            self.add(
+                "notes", ".", "several projects: survey one alone to see what fits it"
+            )
 
     def of(self, *kinds: str) -> list[tuple[Place, tuple[str, ...]]]:
         return [(place, refs) for kind, place, refs in self.rest if kind in kinds]
 
     def app(self, key: str) -> list[Place]:
-        """Return what is neither in tests nor in Alembic's env.py."""
+        """Return what is neither in tests nor in Alembic's files."""
         return [p for p in self.found[key] if not p.note.endswith(OUTSIDE)]
 
     def own(self, key: str) -> list[Place]:
@@ -160,14 +162,21 @@ class Survey(Project):
         return max(above, default=".")
 
     def managers(self) -> None:
-        """Leave only the best evidence: a lock file says more than a table."""
-        best: dict[str, int] = {}
-        places = self.found["managers"]
-        for place in places:
-            project, rank = self.project(place), RANKS.index(place.note)
-            best[project] = min(rank, best.get(project, rank))
+        """Leave only the best evidence: a lock file says more than a table.
+
+        A member of a workspace has its lock file further up.
+        """
+        ranks = [
+            (p, self.project(p), RANKS.index(p.note)) for p in self.found["managers"]
+        ]
         self.found["managers"] = [
-            p for p in places if p.note == RANKS[best[self.project(p)]]
+            place
+            for place, project, rank in ranks
+            if not any(
+                better < rank
+                and (other == project or (rank == 3 and is_above(other, project)))
+                for _, other, better in ranks
+            )
         ]
 
     def bases_and_models(self) -> None:
@@ -276,6 +285,10 @@ def folder(place: Place) -> str:
     return PurePosixPath(place.file).parent.as_posix()
 
 
+def is_above(folder: str, other: str) -> bool:
+    return folder == "." or other.startswith(f"{folder}/")
+
+
 def is_old(key: str, spec: str, floor: tuple[int, ...]) -> bool:
     """Tell whether a range or a release shuts out what the pack is proven on."""
     if key == "python":
@@ -299,7 +312,7 @@ def printable(text: str) -> str:
 
 def told(root: str, style: str, found: dict[str, list[Place]]) -> Iterator[str]:
     """Yield the text: a line for each list, and one for each piece of advice."""
-    yield f"{root}: {style if style != 'none' else 'neither engine nor session'}"
+    yield from (f"root: {root}", f"style: {style}")
     for key, places in found.items():
         groups: dict[tuple[str, str], list[str]] = defaultdict(list)
         for place in places:

@@ -248,7 +248,8 @@ def test_the_text_ends_with_what_was_not_read(tree: Surveyed) -> None:
 
 def test_the_text_of_an_empty_project_is_what_to_read(tree: Surveyed) -> None:
     assert tree.run().out.splitlines() == [
-        f"{tree.project.resolve()}: neither engine nor session",
+        f"root: {tree.project.resolve()}",
+        "style: none",
         "pages:",
         "  set-up references/set-up.md: no-layer",
     ]

@@ -341,7 +341,7 @@ def test_the_habits_of_sync_code_are_counted_where_it_is_called_a_session(
 
 
                 def rows(session, self, db, queue, statement):
-                    session.query(1)
+                    Session.query(1)
                     self.read_session.query(1)
                     db.query(1)
                     queue.query(1)
@@ -411,6 +411,48 @@ def test_revisions_are_counted_for_the_env_they_belong_to(tree: Surveyed) -> Non
         "one/versions/d.py:1 d",
     ]
     assert report.problems == []
+
+
+def test_bases_and_models_in_a_revision_are_the_revisions_own(tree: Surveyed) -> None:
+    report = tree.of(
+        {
+            "db.py": "from sqlalchemy.orm import declarative_base as d\nBase = d()\n",
+            "migrations/versions/a.py": """
+                from sqlalchemy import Column
+                from sqlalchemy.orm import declarative_base
+
+                revision = "a"
+                down_revision = None
+                Base = declarative_base()
+
+
+                class Order(Base):
+                    __tablename__ = "orders"
+
+
+                def upgrade(session):
+                    session.query(Order)
+                """,
+        }
+    )
+    assert report["models"] == ["migrations/versions/a.py:9 Order in a revision"]
+    assert report["bases"][1:] == ["migrations/versions/a.py:6 Base in a revision"]
+    assert (report.problems, report.kept) == (
+        [],
+        ["db.py:2 Base", "migrations/versions history"],
+    )
+    assert report.pages == ["adopt", "live-schema"]
+
+
+def test_tests_are_counted_by_their_topmost_folder(tree: Surveyed) -> None:
+    files = ["tests/a.py", "tests/api/b.py", "tests/api/tests/c.py", "app/test/d.py"]
+    report = tree.of(dict.fromkeys([*files, "app/test_e.py", "contests/f.py"], ""))
+
+    assert sorted(report["tests"]) == [
+        "app tests 1",
+        "app/test tests 1",
+        "tests tests 3",
+    ]
 
 
 def test_databases_are_told_wherever_a_url_stands(tree: Surveyed) -> None:

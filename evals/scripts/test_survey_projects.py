@@ -289,7 +289,7 @@ def test_its_text_fits_a_screen_of_45_lines(tree: Surveyed) -> None:
     lines = tree.run().out.splitlines()
 
     assert len(lines) <= 45
-    assert lines[0] == f"{tree.project.resolve()}: sync"
+    assert lines[:2] == [f"root: {tree.project.resolve()}", "style: sync"]
     assert (
         "ranges: pyproject.toml fastapi ^0.121, sqlalchemy ^2.0, alembic ^1.14,"
         " psycopg2-binary ^2.9.9, pydantic-settings >=2.7, pydantic-settings 2.6.*,"
@@ -683,16 +683,36 @@ def test_the_projects_of_a_monorepo_do_not_stand_in_each_others_way(
     ]
     assert report["managers"] == [
         "uv.lock uv lock file",
-        "services/api/pyproject.toml pip pyproject.toml",
         "services/job/pyproject.toml Poetry tool table",
     ]
     assert report.problems == ["services/job/pyproject.toml:2 sync-driver"]
-    assert report["notes"] == [". several projects: survey the one you work on alone"]
+    assert report["notes"] == [
+        ". several projects: survey one alone to see what fits it"
+    ]
 
     report = tree.of({"services/job/other.py": MODULE})
     assert report.problems[:2] == [
         "services/job/other.py:5 second-base",
         "services/job/other.py:10 second-engine",
+    ]
+
+
+def test_a_project_has_the_manager_of_the_workspace_around_it(tree: Surveyed) -> None:
+    bare = '[project]\nname = "x"\n'
+    report = tree.of(
+        {
+            "a/uv.lock": "",
+            "a/pyproject.toml": "[tool.poetry]\nname = 'x'\n",
+            "a/member/pyproject.toml": bare,
+            "ab/pyproject.toml": bare,
+            "ab/requirements.txt": "",
+            "c/pyproject.toml": bare,
+        }
+    )
+    assert report["managers"] == [
+        "a/uv.lock uv lock file",
+        "ab/requirements.txt pip requirements",
+        "c/pyproject.toml pip pyproject.toml",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ import pytest
 
 from evals.harness.surveyed import Report, Surveyed
 
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 PASSWORD = "Hunter2/plus@SECRET"
 SECRETS = [
     "Hunter2",
@@ -119,10 +121,10 @@ def test_each_place_with_a_secret_was_read_all_the_same(tree: Surveyed) -> None:
         "requirements.txt:2 includes what is missing or outside",
         "requirements.txt:3 includes what is missing or outside",
         "setup.cfg is not a valid setup.cfg",
-        "app/broken.py cannot be parsed as Python, line 2",
-        "app/null.py cannot be parsed as Python",
+        f"app/broken.py cannot be parsed by Python {PYTHON}, line 2",
+        f"app/null.py cannot be parsed by Python {PYTHON}",
         "broken/pyproject.toml is not valid TOML",
-        ". several projects: survey the one you work on alone",
+        ". several projects: survey one alone to see what fits it",
     ]
 
 
@@ -178,9 +180,9 @@ def test_a_broken_file_is_noted_and_the_others_are_read(tree: Surveyed) -> None:
     report = tree.survey()
 
     assert report["notes"][:-1] == [
-        "a.py cannot be parsed as Python, line 2",
-        "b.py cannot be parsed as Python, line 2",
-        "c.py cannot be parsed as Python",
+        f"a.py cannot be parsed by Python {PYTHON}, line 2",
+        f"b.py cannot be parsed by Python {PYTHON}, line 2",
+        f"c.py cannot be parsed by Python {PYTHON}",
         "pyproject.toml is not valid TOML",
         "f/pyproject.toml is not valid TOML",
     ]

@@ -32,7 +32,7 @@ LISTS = {
     "python": "note: the versions asked for",
     "ranges": "what: a package that matters here; note: the range asked for",
     "locked": "what: such a package; note: the release in a lock file",
-    "engines": "note: sync or async, and whether in tests or env.py",
+    "engines": "note: sync or async, and whether in tests, env.py or a revision",
     "sessions": "factories (note as above), functions that yield a session",
     "bases": "declarative bases; SQLModel stands at its first table",
     "models": "what: a mapped class",
@@ -188,7 +188,10 @@ class Project:
         if path.name == "conftest.py":
             self.add("tests", where, path.name)
         elif label:
-            self.test_files[self.at(path.parent)] += 1
+            top = re.match(r"(.*?(?:^|/)tests?)/", where)
+            self.test_files[top[1] if top else self.at(path.parent)] += 1
+        elif re.search(r"^down_revision\b", text, re.MULTILINE):
+            label = "in a revision"
         elif path.name == "env.py" and (
             "alembic" in text or path.with_name("script.py.mako").is_file()
         ):

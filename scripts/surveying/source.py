@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -107,7 +108,9 @@ def in_python(text: str) -> Iterator[Found]:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None)
         where = f", line {line}" if line else ""
-        raise Unreadable(f"cannot be parsed as Python{where}") from None
+        # Only so far as this interpreter knows the language.
+        python = "{}.{}".format(*sys.version_info)
+        raise Unreadable(f"cannot be parsed by Python {python}{where}") from None
     every = list(nodes(tree))
     names = imports(node for node, _ in every)
     yields = any(isinstance(node, ast.Yield) for node, _ in every)
