@@ -56,7 +56,8 @@ def pytest_pycollect_makeitem(
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Move the tests of the database to the one loop, also those with a mark."""
     for item in items:
-        if "isolation" in getattr(item, "fixturenames", ()):
+        is_async = inspect.iscoroutinefunction(getattr(item, "obj", None))
+        if is_async and "isolation" in getattr(item, "fixturenames", ()):
             if foreign := [m.name for m in item.iter_markers() if m.name in FOREIGN]:
                 raise pytest.UsageError(
                     f"{item.nodeid} is marked {foreign[0]}, but the fixtures of the"

@@ -69,12 +69,12 @@ async def test_a_mark_that_asks_for_another_loop(session, from_session):
 
 
 @pytest.mark.asyncio
-async def test_a_mark_of_a_test_without_a_database_is_kept():
+async def test_without_a_database_a_mark_is_kept():
     loops.add(asyncio.get_running_loop())
 
 
 @pytest.mark.anyio
-async def test_a_test_of_anyio_is_left_to_it(anyio_backend_name):
+async def test_without_a_database_anyio_is_left_alone(anyio_backend_name):
     assert anyio_backend_name == "asyncio"
 
 
@@ -85,7 +85,7 @@ def test_a_plain_function(sessions):
 class TestGroup:
     pytestmark = pytest.mark.anyio
 
-    async def test_a_mark_of_the_class_counts(self, anyio_backend_name): ...
+    async def test_without_a_database_the_mark_of_a_class_counts(self, anyio_backend_name): ...
 """
 
 
@@ -115,7 +115,7 @@ async def test_all_tests_and_fixtures_of_the_database_share_one_loop(
     suite: Suite,
 ) -> None:
     suite.write(MARKED)
-    outcome = suite.run("-k", f"{suite.database} or a_t or a_m")
+    outcome = suite.run("-k", f"{suite.database} or without")
 
     assert outcome.counts == {"PASSED": 6}
 
