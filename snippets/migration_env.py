@@ -20,7 +20,7 @@ from .migration_run import run_migrations
 from .model_discovery import import_models
 from .sqlite_batch import safe_batch
 
-READING = {"check", "current", "revision"}
+READING = {"check", "current", "history", "revision"}
 
 
 def run_env(

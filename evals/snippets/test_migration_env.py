@@ -364,13 +364,40 @@ async def test_only_a_command_that_changes_something_waits_for_the_lock(
     ):
         with pytest.raises(CommandError, match="another process is migrating"):
             history.upgrade()
-        config = history.config()
-        config.cmd_opts = Namespace(cmd=(command.current, [], []))
-        command.current(config)
+        for reads in (
+            command.check,
+            command.current,
+            command.history,
+            command.revision,
+        ):
+            config = history.config()
+            config.cmd_opts = Namespace(cmd=(reads, [], []))
+            command.current(config)
         with pytest.raises(CommandError, match="another process is migrating"):
             history.run("current")
     await engine.dispose()
     history.upgrade()
+
+
+async def test_characters_that_urls_escape_reach_the_database(
+    history: History, database: str
+) -> None:
+    odd = "o%41@d:/ d"
+    admin, quoted = history.url, '"o%41@d:/ d"'
+    if database == "sqlite":
+        history.url = admin.set(database=str(history.path / odd.replace("/", "")))
+        history.upgrade()
+        assert {file.name for file in history.path.glob("o*")} >= {"o%41@d: d"}
+        return
+    await history.read(f"CREATE ROLE {quoted} LOGIN PASSWORD '{odd}'")
+    await history.read(f"GRANT CREATE ON SCHEMA public TO {quoted}")
+    history.url = admin.set(username=odd, password=odd)
+    history.upgrade()
+    assert await history.read("SELECT current_user") == [(odd,)]
+    assert await history.version() == "r2"
+    history.url = admin
+    await history.read(f"DROP OWNED BY {quoted}")
+    await history.read(f"DROP ROLE {quoted}")
 
 
 async def test_a_project_with_create_all_is_adopted_with_its_rows(
