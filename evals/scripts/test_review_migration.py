@@ -489,6 +489,19 @@ def test_endless_helpers_and_huge_loops_end(versions: Path) -> None:
     assert "does too much" in review.reasons()[0]["why"]
 
 
+@pytest.mark.parametrize(
+    "step", ["t = t + t", "t = f'{t}{t}'", "t = t.join([t, t])", "m = m + m", "m += m"]
+)
+def test_what_doubles_itself_ends(step: str, versions: Path) -> None:
+    review = judged(versions, f"t, m = 'x', [0]\nfor i in {[0] * 70}:\n    {step}")
+    assert review.code == 0
+
+
+def test_the_warnings_of_a_revision_are_not_the_reviewer_s(versions: Path) -> None:
+    review = judged(versions, 'op.execute("SELECT 1 -- \\d")')
+    assert (review.code, review.stderr) == (0, "nothing to stop for\n")
+
+
 def test_nothing_is_written_beside_the_skill(tmp_path: Path) -> None:
     skill = tmp_path / "skill"
     shutil.copytree(

@@ -727,7 +727,8 @@ class Judge:
     def whole(self, found: list[Finding]) -> None:
         """Add what concerns no single operation."""
         revision = self.revision
-        if self.down or not revision.has:  # generated SQL has no downgrade() to miss
+        # Generated SQL has no downgrade() that it could lack.
+        if self.down or revision.problem or not revision.has:
             return
         for fault in revision.faults:
             found.append(Finding(fault, [Reason("application-import", fault.name)]))

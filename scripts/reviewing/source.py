@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from .values import (
     is_session,
     read_type,
     shape,
+    short,
     source_text,
     string_method,
     subscript,
@@ -49,6 +51,7 @@ def words(text: str) -> frozenset[str]:
 
 LIMIT = 2_000_000  # bytes: nobody writes a longer revision by hand
 STEPS = 100_000  # expressions evaluated in one revision
+ITEMS = 10_000  # in a list, or in the operations of a revision
 DEPTH = 12  # helpers that call helpers
 # Libraries whose names in a revision are types, not the application's code.
 LIBRARIES = words(
@@ -103,7 +106,9 @@ def read_file(path: Path) -> Revision:
         data = path.read_bytes()
         if len(data) > LIMIT:
             raise Unread(f"it has more than {LIMIT} bytes: read it yourself")
-        tree = ast.parse(data)
+        with warnings.catch_warnings():  # of an invalid escape, which is not ours
+            warnings.simplefilter("ignore")
+            tree = ast.parse(data)
         found.text = data.decode("utf-8", "replace")
         Module(tree, found).read()
     except Unread as exc:
@@ -389,7 +394,7 @@ class Module:
 
     def eval(self, node: ast.expr, scope: dict[str, Any]) -> Any:
         self.steps += 1
-        if self.steps > STEPS or len(self.out) > STEPS // 10:
+        if self.steps > STEPS or len(self.out) > ITEMS:
             raise Unread("it does too much to be followed: read it yourself")
         match node:
             case ast.Constant():
@@ -414,7 +419,7 @@ class Module:
                 both = zip(keys, values, strict=True)
                 return {k: v for k, v in both if isinstance(k, (str, int, bool))}
             case ast.JoinedStr():
-                return "".join(text_of(self.eval(part, scope)) for part in node.values)
+                return short("".join(text_of(self.eval(v, scope)) for v in node.values))
             case ast.FormattedValue():
                 return self.eval(node.value, scope)
             case ast.BinOp():
@@ -471,9 +476,9 @@ class Module:
             return re.sub(r"%(\(\w+\))?[sdr]", HOLE, left)
         if isinstance(node.op, ast.Add):
             if isinstance(left, list) and isinstance(right, list):
-                return left + right
+                return left + right if len(left) + len(right) < ITEMS else UNKNOWN
             if isinstance(left, str) or isinstance(right, str):
-                return text_of(left) + text_of(right)
+                return short(text_of(left) + text_of(right))
         return UNKNOWN
 
     def comprehension(
@@ -594,7 +599,7 @@ class Module:
         if isinstance(base, list) and name in ("append", "extend"):
             if name == "append" and len(args) == 1:
                 base.append(args[0])
-            elif args and isinstance(args[0], list):
+            elif args and isinstance(args[0], list) and len(base) < ITEMS:
                 base.extend(args[0])
             return None
         if isinstance(base, Made) and base.name == "alembic.op.batch_alter_table":
