@@ -1,9 +1,11 @@
-"""Database errors as domain errors: by SQLSTATE and constraint name on PostgreSQL, by
-extended result code on SQLite. Messages change with the release and the language of
-the server: https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""Database errors as domain errors, the same on both databases.
 
     async with savepoint(session, Base.metadata):
         session.add(User(email=email))  # AlreadyExists, fields == ("email",)
+
+By SQLSTATE and constraint name on PostgreSQL, by extended result code on SQLite:
+messages change with the release and the language of the server.
+https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
 
 from __future__ import annotations

@@ -3,59 +3,28 @@
 class Notes(ReadRepository[Note]):
     model = Note
 
-    def visible(self) -> Sequence[Condition]:
-        return (Note.tenant_id == self.tenant_id,)
+await notes.list(Note.title.contains(word), options=[selectinload(Note.tags)])
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    ColumnExpressionArgument,
-    Select,
-    func,
-    literal,
-    select,
-    tuple_,
-)
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import func, literal
 from sqlalchemy.orm import class_mapper
-from sqlalchemy.sql.base import ExecutableOption
 
+from .base_query import BaseQuery, Condition, M, Options, Order
 from .domain_error import NotFound
 
-M = TypeVar("M", bound=object)
-Condition = ColumnExpressionArgument[bool]
-Order = Iterable[ColumnExpressionArgument[Any]]
-Options = Iterable[ExecutableOption]
 # asyncpg sends at most 32,767 parameters, and PostgreSQL runs out of stack on some
 # 10,000 composite keys.
 KEYS_A_STATEMENT = 2_000
 
 
-class ReadRepository(Generic[M]):
-    """Give it the model; add your own queries as methods on top of `query`.
-
-    Conditions are SQLAlchemy's: `notes.list(Note.title.contains(word))`. `options`
-    are loader options: `notes.list(options=[selectinload(Note.tags)])`. Nothing
-    here commits.
-    """
-
-    model: type[M]
-
-    def __init__(self, session: AsyncSession) -> None:
-        self.session = session
-
-    def visible(self) -> Sequence[Condition]:
-        """Return the conditions that every statement carries, writes included."""
-        return ()
-
-    def query(self) -> Select[Any]:
-        """Return the base of every read; override it for default loader options."""
-        return select(self.model).where(*self.visible())
+class ReadRepository(BaseQuery[M]):
+    """Conditions are SQLAlchemy's, `options` are loader options. Add queries of your
+    own as methods on top of `query`."""
 
     async def get(self, ident: Any, *, options: Options = ()) -> M | None:
         """Return the row of a primary key (a tuple if it is composite), or None.
@@ -63,7 +32,7 @@ class ReadRepository(Generic[M]):
         Unlike `session.get` it always asks: an object that the session holds is
         returned only while it is visible, and gets what `options` load.
         """
-        stmt = self.query().where(self._key() == ident).options(*options)
+        stmt = self.query().where(self.key() == ident).options(*options)
         row: M | None = (await self.session.scalars(stmt)).unique().one_or_none()
         return row
 
@@ -86,8 +55,8 @@ class ReadRepository(Generic[M]):
         found: dict[Any, M] = {}
         for start in range(0, len(asked), KEYS_A_STATEMENT):
             chunk = asked[start : start + KEYS_A_STATEMENT]
-            for row in await self.list(self._key().in_(chunk), options=options):
-                found[self._ident(row)] = row
+            for row in await self.list(self.key().in_(chunk), options=options):
+                found[self.ident(row)] = row
         return [found[ident] for ident in asked if ident in found]
 
     async def find_one(self, *where: Condition, options: Options = ()) -> M | None:
@@ -144,11 +113,3 @@ class ReadRepository(Generic[M]):
                     yield row
         finally:
             await result.close()
-
-    def _key(self) -> ColumnElement[Any]:
-        key = class_mapper(self.model).primary_key
-        return key[0] if len(key) == 1 else tuple_(*key)
-
-    def _ident(self, row: M) -> Any:
-        values = class_mapper(self.model).primary_key_from_instance(row)
-        return values[0] if len(values) == 1 else tuple(values)

@@ -15,8 +15,9 @@ from typing import Any, Protocol
 from sqlalchemy import CursorResult, Delete, Update, delete, update
 from sqlalchemy.orm import class_mapper
 
+from .base_query import Condition, M
 from .domain_error import UnknownField
-from .read_repository import Condition, M, ReadRepository
+from .read_repository import ReadRepository
 
 
 class Schema(Protocol):

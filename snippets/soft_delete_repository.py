@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from .read_repository import Condition
+from .base_query import Condition
 from .repository import Repository
 from .soft_delete import SoftDelete
 from .soft_delete_cascade import delete_with_children, restore_with_children

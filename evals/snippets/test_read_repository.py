@@ -19,8 +19,9 @@ from sqlalchemy.orm import (
 
 from evals.harness.observe import Statements
 from snippets.base import Base
+from snippets.base_query import Condition
 from snippets.domain_error import NotFound
-from snippets.read_repository import Condition, ReadRepository
+from snippets.read_repository import ReadRepository
 from snippets.soft_delete import SoftDelete
 
 

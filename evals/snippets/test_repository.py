@@ -15,8 +15,8 @@ from sqlmodel import Field, SQLModel
 
 from evals.harness.observe import Statements
 from snippets.base import Base
+from snippets.base_query import Condition
 from snippets.domain_error import UnknownField
-from snippets.read_repository import Condition
 from snippets.repository import Repository
 from snippets.timestamps import Timestamps
 
