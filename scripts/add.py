@@ -130,6 +130,7 @@ def add(pack: Pack, project: Project, args: argparse.Namespace) -> dict[str, Any
     pieces = [pack.laid_down(path, package, bare=args.bare) for path in paths]
     pieces += [pack.flat(name, folder) for name in pack.closure(flat, paths)]
     changes = [compare(pack, project, piece, renew=False) for piece in pieces]
+    changes += markers(project, folder, package.directory if whole else None)
     needed = Packages(
         pack.meta,
         {piece.path: piece.text for piece in pieces},
@@ -146,6 +147,21 @@ def add(pack: Pack, project: Project, args: argparse.Namespace) -> dict[str, Any
             changes.append(Change("added", "pyproject.toml", "", content=made.encode()))
         answer["next"] = steps(project, package, bare=args.bare)
     return answer
+
+
+def markers(project: Project, folder: str, package: str | None) -> list[Change]:
+    """Return the `__init__.py` that tools want: type checkers and packagers refuse a
+    package of which one part is regular and another a namespace."""
+    inside = (
+        package is not None or project.raw(f"{parent(folder)}/__init__.py") is not None
+    )
+    places = [*([package] if package else []), *([folder] if inside else [])]
+    missing = [place for place in places if project.raw(f"{place}/__init__.py") is None]
+    return [Change("added", f"{p}/__init__.py", "", content=b"") for p in missing]
+
+
+def parent(folder: str) -> str:
+    return PurePosixPath(folder).parent.as_posix()
 
 
 def package_of(pack: Pack, copies: dict[str, Copy], given: str | None) -> Package:
@@ -343,7 +359,9 @@ def told(answer: dict[str, Any]) -> Iterator[str]:
         for name, summary in answer.get(title, {}).items():
             yield f"{name}: {summary}" if summary else name
     for change in answer.get("files", []):
-        would = "would be " if answer["dry_run"] and change["content"] else ""
+        would = (
+            "would be " if answer["dry_run"] and change["content"] is not None else ""
+        )
         note = f" ({change['note']})" if change["note"] else ""
         yield f"{would}{change['status']} {change['path']}{note}"
         yield from (f"  {entry}" for entry in change["changelog"])

@@ -68,7 +68,7 @@ def test_a_snippet_comes_in_without_a_second_base_or_engine(shop: Project) -> No
     before = sources(shop)
     shop.add("session", "--into", "src/shop/db")
     added = sources(shop).keys() - before.keys()
-    assert added == {"src/shop/db/session.py"}
+    assert added == {"src/shop/db/session.py", "src/shop/db/__init__.py"}
     assert before.items() <= sources(shop).items()
 
     # Who takes a snippet that needs a base puts their own in its place first.
