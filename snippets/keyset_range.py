@@ -33,13 +33,19 @@ class Range:
 
 
 def ranges(
-    keys: Sequence[SortKey], values: Sequence[Any] = (), *, tied: int = 0
+    keys: Sequence[SortKey],
+    values: Sequence[Any] = (),
+    *,
+    tied: int = 0,
+    rows_seek: bool = True,
 ) -> Iterator[Range]:
     """Yield the rows that stand at `values` or behind them, range by range.
 
     Rows of a later range stand behind those of an earlier one. Without `values`, all
     rows. `keys` end with a unique one. The first `tied` keys get a range of their
-    own: worth a statement only when many rows share these values.
+    own, which is worth a statement when many rows share these values. `rows_seek` if
+    the database seeks whole row values and needs that only between two directions:
+    SQLite does not, where the last column is its rowid.
     """
     if not values:
         if keys[0].nullable:
@@ -48,6 +54,10 @@ def ranges(
         else:
             yield Range([], _order(keys, 1))
         return
+    while rows_seek and tied and values[tied - 1] is not None:
+        if not _comparable(keys[tied], keys[tied - 1]):
+            break
+        tied -= 1
     for level in range(tied, -1, -1):
         key, value = keys[level], values[level]
         same = [_same(*pair) for pair in zip(keys[:level], values, strict=False)]

@@ -43,11 +43,13 @@ class KeysetReader:
             InvalidCursor: `start` is no place in this order.
             ValueError: a row comes twice.
         """
-        self._check(start, session.get_bind().dialect.name)
+        dialect = session.get_bind().dialect.name
+        self._check(start, dialect)
         keys = self.backward if start.backward else self.keys
         stmt = stmt.add_columns(*self.columns).offset(None).order_by(None)
         found: list[Row[Any]] = []
-        for part in ranges(keys, start.values, tied=start.tied):
+        seek = dialect != "sqlite"
+        for part in ranges(keys, start.values, tied=start.tied, rows_seek=seek):
             query = stmt.where(*part.where).order_by(*part.order_by)
             try:
                 result = await session.execute(query.limit(limit - len(found)))

@@ -74,9 +74,13 @@ class NoteRead(BaseModel):
     tags: list[TagRead]
 
 
-class MovingPage(OffsetPage[NoteRead]):
-    """What the old endpoint answered, and the way to the new one."""
+class MovingPage(BaseModel):
+    """What the endpoint has always answered, and the way to cursors."""
 
+    model_config = ConfigDict(from_attributes=True)
+
+    items: list[NoteRead]
+    has_next: bool
     next_cursor: str | None = None
 
 
@@ -145,26 +149,16 @@ async def number_notes(
 async def list_notes_both_ways(
     sessions: Sessions, stmt: Notes, params: PageQuery, cursor: str | None = None
 ) -> MovingPage:
-    newest = Note.posted_at.desc()
+    number, size = params
+    page: Any
     async with sessions() as session:
-        if cursor is None and params.page > 1:
-            numbered = await Numbered(Note, newest).fetch(
-                session, stmt, page=params.page, per_page=params.per_page
-            )
-            return MovingPage.model_validate(numbered)
-        keyset = await Keyset(Note, newest).fetch(
-            session, stmt, size=params.per_page, cursor=cursor
-        )
-    return MovingPage(
-        items=[NoteRead.model_validate(note) for note in keyset.items],
-        page=params.page,
-        per_page=params.per_page,
-        has_next=keyset.has_next,
-        total=None,
-        total_is_exact=False,
-        pages=None,
-        next_cursor=keyset.next_cursor,
-    )
+        if number > 1 and cursor is None:
+            pages = Numbered(Note, Note.posted_at.desc())
+            page = await pages.fetch(session, stmt, page=number, per_page=size)
+        else:
+            newest = Keyset(Note, Note.posted_at.desc())
+            page = await newest.fetch(session, stmt, size=size, cursor=cursor)
+    return MovingPage.model_validate(page)
 
 
 @pytest.fixture
