@@ -316,16 +316,21 @@ def told(root: str, style: str, found: dict[str, list[Place]]) -> Iterator[str]:
     for key, places in found.items():
         groups: dict[tuple[str, str], list[str]] = defaultdict(list)
         for place in places:
+            if key != "databases" and place.note.endswith(
+                ("in tests", "in a revision")
+            ):
+                continue
             if key in ("ranges", "locked", "models"):
                 groups[place.file, ""].append(f"{place.what} {place.note}".strip())
             elif key == "copies":
                 groups[place.note, ""].append(place.at)
-            elif key == "databases" or not place.note.endswith("in tests"):
+            else:
                 groups[place.what, place.note].append(place.at)
         if key in ("keep", "in_the_way", "pages", "notes"):
             yield from [f"{key}:"] if groups else []
             for (what, note), items in groups.items():
-                yield f"  {what} {few(items)}{note and ': '}{note}"
+                words = f"  {what} {few([at for at in items if at != '.'])}".rstrip()
+                yield f"{words}: {note}" if note else words
         elif groups:
             short = ", ".join if key in ("ranges", "locked") else few
             rows = [

@@ -240,9 +240,11 @@ def test_what_is_in_the_way_says_what_is_wrong_with_it() -> None:
 
 def test_the_text_ends_with_what_was_not_read(tree: Surveyed) -> None:
     tree.lay({"a/setup.cfg": "x", "b/setup.cfg": "x"})
-    assert tree.run().out.splitlines()[-2:] == [
+    tree.lay({"a/pyproject.toml": "", "b/pyproject.toml": ""})
+    assert tree.run().out.splitlines()[-3:] == [
         "notes:",
         "  is not a valid setup.cfg a/setup.cfg, b/setup.cfg",
+        "  several projects: survey one alone to see what fits it",
     ]
 
 

@@ -442,6 +442,9 @@ def test_bases_and_models_in_a_revision_are_the_revisions_own(tree: Surveyed) ->
         ["db.py:2 Base", "migrations/versions history"],
     )
     assert report.pages == ["adopt", "live-schema"]
+    text = tree.run().out
+    assert "bases: Base db.py:2\n" in text
+    assert "models:" not in text
 
 
 def test_tests_are_counted_by_their_topmost_folder(tree: Surveyed) -> None:
