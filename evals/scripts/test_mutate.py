@@ -321,13 +321,7 @@ def test_more_than_three_percent_are_too_many_even_with_reasons(pack: Pack) -> N
     assert done.stderr.endswith("\n\n66.7% of 3 mutants survive: 3% may\n")
 
 
-@pytest.mark.parametrize(
-    "survivor",
-    [
-        (*BOUNDARY, ""),
-        BOUNDARY,
-    ],
-)
+@pytest.mark.parametrize("survivor", [(*BOUNDARY, ""), BOUNDARY, ("tariff",)])
 def test_a_survivor_without_a_reason_is_refused(
     pack: Pack, survivor: tuple[str, ...]
 ) -> None:
@@ -337,6 +331,26 @@ def test_a_survivor_without_a_reason_is_refused(
 
     assert done.returncode == 2, done
     assert "give snippet, where, line, mutation, reason, once" in done.stderr
+
+
+def test_a_survivor_that_is_listed_twice_is_refused(pack: Pack) -> None:
+    pack.snippet("tariff", TARIFF, LAX)
+    pack.accept((*BOUNDARY, "never asked for"), (*BOUNDARY, "never sold"))
+    done = pack.mutate()
+
+    assert done.returncode == 2, done
+    assert "once" in done.stderr
+
+
+def test_the_list_may_be_empty_but_must_be_toml(pack: Pack) -> None:
+    pack.snippet("tariff", TARIFF, GOOD)
+    pack.write("scripts/maintain/survivors.toml", "# none\n")
+    empty = pack.mutate("--sample", "1")
+    pack.write("scripts/maintain/survivors.toml", "[[survivor]\n")
+    broken = pack.mutate("--sample", "1")
+
+    assert (empty.returncode, broken.returncode) == (0, 2), (empty, broken)
+    assert "survivors.toml is no TOML" in broken.stderr
 
 
 def test_nothing_is_mutated_while_an_eval_fails(pack: Pack) -> None:
@@ -499,12 +513,27 @@ def test_one_postgresql_serves_every_run_and_is_gone_afterwards(pack: Pack) -> N
     assert not Path(socket).exists()
 
 
-def test_wrong_arguments_are_told_what_is_expected(pack: Pack) -> None:
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (("tarif",), "no snippet is called tarif"),
+        (("--jobs", "0"), "--jobs and --sample must be 1 or more"),
+        (("--sample", "0"), "--jobs and --sample must be 1 or more"),
+    ],
+)
+def test_wrong_arguments_are_told_what_is_expected(
+    pack: Pack, args: tuple[str, ...], problem: str
+) -> None:
     pack.snippet("tariff", TARIFF, GOOD)
-    unknown, text = pack.mutate("tarif"), pack.mutate("--help").stdout
+    done = pack.mutate(*args)
 
-    assert unknown.returncode == 2
-    assert "no snippet is called tarif" in unknown.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert problem in done.stderr
+
+
+def test_help_documents_every_exit_code(pack: Pack) -> None:
+    text = pack.mutate("--help").stdout
+
     assert all(f"{n} " in text.partition("Exit codes:")[2] for n in range(4))
 
 

@@ -73,6 +73,8 @@ def main() -> int:
     args = parser.parse_args()
     if sys.platform == "win32":
         parser.error("this system has no fork: use Linux, macOS or WSL")
+    if args.jobs < 1 or (args.sample is not None and args.sample < 1):
+        parser.error("--jobs and --sample must be 1 or more")
     sources = {
         file.stem: file.read_text(encoding="utf-8")
         for file in sorted(ROOT.glob("snippets/*.py"))
@@ -89,7 +91,7 @@ def main() -> int:
     if args.changed:
         chosen &= changed_since(args.changed)
     keys = [key for key in pack if key[0] in chosen]
-    if args.sample and args.sample < len(keys):
+    if args.sample is not None and args.sample < len(keys):
         picked = random.Random(args.seed).sample(range(len(keys)), args.sample)
         keys = [keys[number] for number in sorted(picked)]
     trials = {key: trial(key[0], pack[key]) for key in keys}
@@ -232,7 +234,11 @@ def accepted() -> dict[Key, str]:
     if not ACCEPTED.exists():
         return {}
     found: dict[Key, str] = {}
-    for entry in tomllib.loads(ACCEPTED.read_text(encoding="utf-8"))["survivor"]:
+    try:
+        entries = tomllib.loads(ACCEPTED.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as exc:
+        fail(2, f"{ACCEPTED.name} is no TOML: {exc}")
+    for entry in entries.get("survivor", []):
         snippet, where, line, mutation = (str(entry.get(name)) for name in NAMED)
         key = (snippet, where, line, mutation)
         if entry.keys() != {*NAMED, "reason"} or not entry["reason"] or key in found:
