@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,7 +26,8 @@ async def fetch_as(
     Raises:
         AttributeError: the model has no attribute of a field's name.
     """
+    fields: dict[str, FieldInfo] = schema.__pydantic_fields__
     model = stmt.column_descriptions[0]["entity"]
-    columns = [getattr(model, name).label(name) for name in schema.model_fields]
+    columns = [getattr(model, name).label(name) for name in fields]
     rows = await session.execute(stmt.with_only_columns(*columns))
     return [schema.model_validate(dict(row)) for row in rows.mappings()]

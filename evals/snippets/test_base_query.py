@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import MetaData, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from snippets.base import Base
+from snippets.base import NAMING_CONVENTION
+from snippets.base import Base as PackBase
 from snippets.base_query import BaseQuery, Condition
+
+
+class Base(DeclarativeBase):
+    """Apart from the tables of other evals."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = PackBase.type_annotation_map
 
 
 class Letter(Base):

@@ -11,15 +11,24 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
-from sqlalchemy import CheckConstraint, ForeignKey, func, select, text, update
+from sqlalchemy import CheckConstraint, ForeignKey, MetaData, func, select, text, update
+from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from snippets import domain_error as domain
-from snippets.base import Base
+from snippets.base import NAMING_CONVENTION
+from snippets.base import Base as PackBase
 from snippets.database_error import savepoint
 from snippets.fastapi_errors import add_error_handlers
 from snippets.fastapi_session import SessionDep
+
+
+class Base(DeclarativeBase):
+    """Apart from the tables of other evals."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = PackBase.type_annotation_map
 
 
 class Room(Base):
@@ -80,6 +89,10 @@ def application() -> FastAPI:
     async def with_seats(seats: int, session: SessionDep) -> int:
         rooms = select(func.count(Room.id)).where(Room.seats == seats)
         return await session.scalar(rooms) or 0
+
+    @app.get("/surrogate")
+    async def surrogate(session: SessionDep) -> None:
+        await session.scalar(select(Room.id).where(Room.name == "\ud800"))
 
     @app.delete("/rooms/{name}")
     async def remove(name: str, session: SessionDep) -> None:
@@ -184,6 +197,7 @@ async def test_a_lone_surrogate_is_422(client: httpx.AsyncClient) -> None:
     body = json.dumps({"name": "\ud800"})
     response = await client.post("/rooms", content=body)
     assert response.status_code == 422
+    assert answer(await client.get("/surrogate")) == (422, "InvalidValue", [])
 
 
 async def test_a_missing_reference_is_422(
@@ -235,3 +249,7 @@ async def test_a_fault_of_the_program_stays_500(client: httpx.AsyncClient) -> No
     response = await client.get("/fault")
     assert response.status_code == 500
     assert "nowhere" not in response.text
+    transport = httpx.ASGITransport(client._transport.app)  # type: ignore[attr-defined]
+    async with httpx.AsyncClient(transport=transport, base_url="http://t") as strict:
+        with pytest.raises(StatementError, match="nowhere"):
+            await strict.get("/fault")

@@ -5,13 +5,22 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import Numeric, func, select, text
+from sqlalchemy import MetaData, Numeric, func, select, text
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from snippets.base import Base
+from snippets.base import NAMING_CONVENTION
+from snippets.base import Base as PackBase
 from snippets.money import Money
+
+
+class Base(DeclarativeBase):
+    """Apart from the tables of other evals."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = PackBase.type_annotation_map
+
 
 # SQLAlchemy warns of its own type, which is here to be shown.
 pytestmark = pytest.mark.filterwarnings("ignore:Dialect sqlite")

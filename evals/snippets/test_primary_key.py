@@ -6,14 +6,22 @@ import time
 from uuid import UUID
 
 import pytest
-from sqlalchemy import BigInteger, func, select, text
+from sqlalchemy import BigInteger, MetaData, func, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, MappedAsDataclass, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 from evals.harness.observe import Statements
-from snippets.base import Base
+from snippets.base import NAMING_CONVENTION
+from snippets.base import Base as PackBase
 from snippets.primary_key import BigKey, UuidKey, uuid7
+
+
+class Base(DeclarativeBase):
+    """Apart from the tables of other evals."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = PackBase.type_annotation_map
 
 
 class Reading(Base):

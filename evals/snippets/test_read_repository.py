@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import ForeignKey, Select, event, select, update
+from sqlalchemy import ForeignKey, MetaData, Select, event, select, update
 from sqlalchemy.exc import DBAPIError, MultipleResultsFound
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import (
+    DeclarativeBase,
     Mapped,
     joinedload,
     mapped_column,
@@ -18,11 +19,19 @@ from sqlalchemy.orm import (
 )
 
 from evals.harness.observe import Statements
-from snippets.base import Base
+from snippets.base import NAMING_CONVENTION
+from snippets.base import Base as PackBase
 from snippets.base_query import Condition
 from snippets.domain_error import NotFound
 from snippets.read_repository import ReadRepository
 from snippets.soft_delete import SoftDelete
+
+
+class Base(DeclarativeBase):
+    """Apart from the tables of other evals."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = PackBase.type_annotation_map
 
 
 class Book(SoftDelete, Base):
@@ -59,7 +68,7 @@ class ShopBooks(Books):
         return (Book.shop_id == self.shop_id,)
 
     def query(self) -> Select[Any]:
-        return super().query().options(selectinload(Book.chapters))
+        return super().query().options(selectinload(Book.chapters)).order_by(Book.pages)
 
     async def thick(self) -> Sequence[Book]:
         """A query of one's own, on the same base."""
@@ -253,6 +262,12 @@ async def test_existence_stops_at_the_first_row(
         assert await repository.exists(Book.title == "none") is False
     assert len(sent) == 3
     assert all("LIMIT" in sql and "count(" not in sql for sql in sent)
+    assert all("book.title," not in sql and "book.pages" not in sql for sql in sent)
+
+
+async def test_an_empty_table_has_no_rows(repository: Books) -> None:
+    assert await repository.exists() is False
+    assert await repository.count() == 0
 
 
 @pytest.mark.trap("stream-loads-all")
@@ -296,7 +311,7 @@ async def test_a_stream_that_is_left_frees_its_connection(
 
 
 async def test_all_reads_share_the_base_query(
-    session: AsyncSession, books: list[int]
+    session: AsyncSession, books: list[int], statements: Statements
 ) -> None:
     second = ShopBooks(session, shop_id=2)
     await Books(session).list()  # the session holds every row
@@ -307,8 +322,12 @@ async def test_all_reads_share_the_base_query(
     assert await second.find_one(Book.title == "a") is None
     assert titles(await second.list()) == ["other"]
     assert await second.count() == 1
-    assert not await second.exists(Book.title == "a")
+    with statements() as sent:
+        assert not await second.exists(Book.title == "a")
+    assert "ORDER BY" not in sent[0]
     assert [book.title async for book in second.stream()] == ["other"]
+    none = second.stream(Book.title == "a")
+    assert [book.title async for book in none] == []
     assert titles(await second.thick()) == ["other"]
     assert len((await second.list())[0].chapters) == 2
 

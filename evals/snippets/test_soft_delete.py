@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     ForeignKey,
     Index,
+    MetaData,
     UniqueConstraint,
     delete,
     exists,
@@ -25,6 +26,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncSession, async_sessionmaker
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import (
+    DeclarativeBase,
     Mapped,
     aliased,
     joinedload,
@@ -35,8 +37,17 @@ from sqlalchemy.orm import (
 )
 
 from evals.harness.observe import Statements
-from snippets.base import Base
+from snippets.base import NAMING_CONVENTION
+from snippets.base import Base as PackBase
 from snippets.soft_delete import SoftDeletable, SoftDelete, live_rows
+
+
+class Base(DeclarativeBase):
+    """Apart from the tables of other evals."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = PackBase.type_annotation_map
+
 
 LIVE = text("deleted_at IS NULL")
 THEN = datetime(2026, 6, 1, tzinfo=UTC)

@@ -6,15 +6,30 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import ForeignKey, Index, Select, select, text, true
+from sqlalchemy import ForeignKey, Index, MetaData, Select, select, text, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    joinedload,
+    mapped_column,
+    relationship,
+)
 
 from evals.harness.observe import Statements
-from snippets.base import Base
+from snippets.base import NAMING_CONVENTION
+from snippets.base import Base as PackBase
 from snippets.soft_delete import SoftDelete
 from snippets.soft_delete_repository import SoftDeleteRepository
+
+
+class Base(DeclarativeBase):
+    """Apart from the tables of other evals."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = PackBase.type_annotation_map
+
 
 LIVE = text("deleted_at IS NULL")
 THEN = datetime(2026, 6, 1, tzinfo=UTC)

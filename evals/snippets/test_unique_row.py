@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import (
     Index,
+    MetaData,
     UniqueConstraint,
     event,
     func,
@@ -20,15 +21,24 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from sqlalchemy.orm import Mapped, ORMExecuteState, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, ORMExecuteState, mapped_column
 
 from evals.harness.observe import Statements
-from snippets.base import Base
+from snippets.base import NAMING_CONVENTION
+from snippets.base import Base as PackBase
 from snippets.domain_error import AlreadyExists, UnknownField
 from snippets.soft_delete import SoftDelete
 from snippets.timestamps import Timestamps
 from snippets.unique_row import get_or_create, upsert
 from snippets.version_column import Versioned
+
+
+class Base(DeclarativeBase):
+    """Apart from the tables of other evals."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = PackBase.type_annotation_map
+
 
 THEN = datetime(2020, 1, 1, tzinfo=UTC)
 LIVE = text("deleted_at IS NULL")
