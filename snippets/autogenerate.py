@@ -103,15 +103,12 @@ class TextDefaults(DefaultImpl):
         )
 
 
+# What Alembic uses from now on: such a class registers itself for its dialect.
 class PostgresqlDefaults(TextDefaults, PostgresqlImpl):
-    """What Alembic uses on PostgreSQL: a class registers for its `__dialect__`."""
-
     __dialect__ = "postgresql"
 
 
 class SQLiteDefaults(TextDefaults, SQLiteImpl):
-    """What Alembic uses on SQLite."""
-
     __dialect__ = "sqlite"
 
 

@@ -23,7 +23,6 @@ from typing import Any
 from alembic import context, op
 from sqlalchemy import Connection, TextClause, text
 
-# A child of Alembic's logger: the command line shows the progress.
 log = logging.getLogger("alembic.backfill")
 
 
@@ -40,9 +39,8 @@ def backfill(
 
     `key` is the primary key, of one column. `where` is false for a row that was
     changed: that makes it safe to run again. A row that a request changes meanwhile
-    is read as it is when its batch locks it, and is left alone if `where` no longer
-    holds; it goes on until no row is found. `pause` is the rest between two batches,
-    in seconds. The texts are SQL that you write: put no value from outside into them.
+    is read as it is when its batch locks it. It goes on until no row is found, and
+    rests `pause` seconds between two batches. The texts are SQL.
 
     Raises:
         ValueError: `where` still holds after the change; the first batch is changed.
@@ -84,29 +82,23 @@ class _Rows:
         )
 
     def left(self) -> TextClause:
-        return text(
-            f"SELECT count(*) FROM {self.table}"
-            f" WHERE ({self.where}) AND {self.key} <= :upto"
-        )
+        some = f"({self.where}) AND {self.key} <= :upto"
+        return text(f"SELECT count(*) FROM {self.table} WHERE {some}")
 
 
 def _pass(connection: Connection, rows: _Rows, before: int, pause: float) -> int:
     """Go through the table once, in the order of the key; return how many rows."""
-    done = 0
-    after = ""
+    done, after = 0, ""
     bounds: dict[str, Any] = {}
-    while True:
-        upto = connection.execute(rows.upto(after), bounds).scalar()
-        if upto is None:
-            return done
+    while (upto := connection.execute(rows.upto(after), bounds).scalar()) is not None:
         bounds["upto"] = upto
         changed = connection.execute(rows.update(after), bounds).rowcount
         if changed and before + done == 0:
             left = connection.execute(rows.left(), {"upto": upto}).scalar_one()
             if left >= changed:
                 raise ValueError(
-                    f"where still finds the rows of {rows.table} that were changed, so"
-                    " the backfill would never end: write it so that it does not"
+                    f"where still finds the changed rows of {rows.table}, so the"
+                    " backfill would never end: write it so that it does not"
                 )
         done += changed
         with _between_transactions(connection):
@@ -114,14 +106,15 @@ def _pass(connection: Connection, rows: _Rows, before: int, pause: float) -> int
             time.sleep(pause)
         after = f" AND {rows.key} > :last"
         bounds = {"last": upto}
+    return done
 
 
 @contextmanager
 def _between_transactions(connection: Connection) -> Generator[None, None, None]:
     """Let others write: PostgreSQL has committed, SQLite is in a transaction still."""
-    sqlite = connection.dialect.name == "sqlite"
-    if sqlite:
-        connection.exec_driver_sql("COMMIT")
+    if connection.dialect.name == "postgresql":
+        yield
+        return
+    connection.exec_driver_sql("COMMIT")
     yield
-    if sqlite:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -18,6 +18,7 @@ from sqlalchemy import URL, Connection, MetaData
 from .autogenerate import autogenerate_options
 from .migration_run import run_migrations
 from .model_discovery import import_models
+from .revision_check import load_revisions, refuse_unknown_revision
 from .sqlite_batch import safe_batch
 
 READING = {"check", "current", "history", "revision"}
@@ -53,7 +54,7 @@ def run_env(
         # `fileConfig` would replace its handlers.
         logging.basicConfig(format="%(levelname)s %(message)s")
         logging.getLogger("alembic").setLevel(logging.INFO)
-    _load_revisions()
+    load_revisions()
     package = models.__name__.rpartition(".")[0]
     import_models(package)
     if not metadata.tables:
@@ -87,15 +88,6 @@ def run_env(
         )
 
 
-def _load_revisions() -> None:
-    try:
-        context.script.get_heads()
-    except SyntaxError as exc:
-        raise CommandError(
-            f"{exc.filename}, line {exc.lineno}: {exc.msg}: correct that revision"
-        ) from None
-
-
 def _or_command_error(url: Callable[[], URL]) -> URL:
     try:
         return url()
@@ -119,19 +111,9 @@ def _migrate(connection: Connection, options: dict[str, Any]) -> None:
     try:
         with safe_batch(connection) as guards:
             context.configure(connection=connection, **options, **guards)
-            if not context.get_context().opts.get("purge"):
-                _refuse_unknown_revision()
+            refuse_unknown_revision()
             with context.begin_transaction():
                 context.run_migrations()
             connection.commit()
     finally:
         connection.rollback()
-
-
-def _refuse_unknown_revision() -> None:
-    for head in context.get_context().get_current_heads():
-        if head not in {script.revision for script in context.script.walk_revisions()}:
-            raise CommandError(
-                f"the database is at revision {head}, which this code does not have:"
-                " newer code migrated it; deploy that code, or downgrade with it first"
-            )

@@ -10,17 +10,16 @@ value of an enum that is used where it was added, a step that only works on no r
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Awaitable, Callable, Collection
-from functools import partial
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
-from sqlalchemy import Connection, inspect
-from sqlalchemy.exc import SAWarning
+from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from .schema_snapshot import Snapshot, difference, snapshot
 
 Fill = Callable[[AsyncConnection, str], Awaitable[None]]
 
@@ -55,7 +54,7 @@ async def check_migrations(
             " other as its down_revision"
         )
     async with engine.connect() as connection:
-        if tables := (await _schema(connection))["tables"]:
+        if tables := (await snapshot(connection))["tables"]:
             raise MigrationFault(
                 f"{engine.url!r} has tables ({', '.join(tables)}), and downgrades lose"
                 " data: use an empty database that can be thrown away"
@@ -74,9 +73,9 @@ async def _up_down_up(
     irreversible: Collection[str],
 ) -> None:
     name, down = revision.revision, revision.down_revision or "base"
-    before = await _schema(connection)
+    before = await snapshot(connection)
     await _run(connection, config, command.upgrade, name)
-    after = await _schema(connection)
+    after = await snapshot(connection)
     if fill is not None:
         await fill(connection, name)
         await connection.commit()
@@ -84,9 +83,9 @@ async def _up_down_up(
     if name in irreversible or not isinstance(down, str) or branches:
         return
     await _run(connection, config, command.downgrade, down)
-    _compare(before, await _schema(connection), f"the downgrade of {name}")
+    _expect(before, await snapshot(connection), f"the downgrade of {name}")
     await _run(connection, config, command.upgrade, name)
-    _compare(after, await _schema(connection), f"the second upgrade to {name}")
+    _expect(after, await snapshot(connection), f"the second upgrade to {name}")
     if fill is not None:
         await fill(connection, name)
         await connection.commit()
@@ -109,62 +108,6 @@ async def _run(
     await connection.run_sync(call)
 
 
-def _compare(expected: dict[str, Any], found: dict[str, Any], what: str) -> None:
-    for kind in expected:
-        lost = expected[kind].keys() - found[kind].keys()
-        left = found[kind].keys() - expected[kind].keys()
-        other = {
-            name
-            for name in expected[kind].keys() & found[kind].keys()
-            if expected[kind][name] != found[kind][name]
-        }
-        for names, verb in ((lost, "lost"), (left, "left"), (other, "changed")):
-            if names:
-                raise MigrationFault(
-                    f"{what} {verb} {kind}: {', '.join(sorted(names))}"
-                )
-
-
-async def _schema(connection: AsyncConnection) -> dict[str, dict[str, Any]]:
-    """Describe what the database holds, by kind and name."""
-
-    def look(sync: Connection) -> dict[str, dict[str, Any]]:
-        found: Any = inspect(sync)
-        names = [name for name in found.get_table_names() if name != "alembic_version"]
-        indexes = found.get_indexes
-        if sync.dialect.name == "sqlite":
-            indexes = partial(_sqlite_indexes, sync)
-        enums: list[Any] = (
-            found.get_enums() if sync.dialect.name == "postgresql" else []
-        )
-        return {
-            "tables": {name: _table(found, name, indexes(name)) for name in names},
-            "types": {enum["name"]: enum["labels"] for enum in enums},
-        }
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Skipped unsupported reflection", SAWarning)
-        described = await connection.run_sync(look)
-    await connection.commit()
-    return described
-
-
-def _sqlite_indexes(connection: Connection, table: str) -> list[dict[str, Any]]:
-    """Return the SQL of indexes and triggers, which reflection does not see whole."""
-    query = "SELECT name, sql FROM sqlite_master WHERE tbl_name = ? AND name <> ?"
-    rows = connection.exec_driver_sql(query, (table, table)).mappings()
-    return [dict(row) for row in rows]
-
-
-def _table(found: Any, table: str, indexes: list[dict[str, Any]]) -> dict[str, Any]:
-    def sorted_texts(items: list[dict[str, Any]]) -> list[str]:
-        return sorted(str({k: str(v) for k, v in item.items()}) for item in items)
-
-    return {
-        "columns": sorted_texts(found.get_columns(table)),
-        "primary key": sorted_texts([found.get_pk_constraint(table)]),
-        "foreign keys": sorted_texts(found.get_foreign_keys(table)),
-        "unique": sorted_texts(found.get_unique_constraints(table)),
-        "checks": sorted_texts(found.get_check_constraints(table)),
-        "indexes": sorted_texts(indexes),
-    }
+def _expect(expected: Snapshot, found: Snapshot, what: str) -> None:
+    if fault := difference(expected, found):
+        raise MigrationFault(f"{what} {fault}")

@@ -6,9 +6,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection
@@ -21,8 +20,7 @@ from .migration_lock import MigrationLocked, migration_lock
 
 # A child of Alembic's logger: what the command line shows of that, it shows of this.
 log = logging.getLogger("alembic.run")
-# lock_not_available and deadlock_detected, and SQLite's database is locked.
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
+# lock_not_available, deadlock_detected, and SQLite's "database is locked".
 LOST_LOCK = {"55P03", "40P01", "SQLITE_BUSY"}
 
 
@@ -44,53 +42,40 @@ def run_migrations(
     Raises:
         CommandError: no connection, no turn, or no lock; the message says why.
     """
-    main = _run(url, migrate, lock, lock_timeout, statement_timeout, patience)
-    _finish(main)
 
+    async def main() -> None:
+        engine = new_engine(
+            url,
+            pool_size=1,
+            max_overflow=0,
+            lock_timeout=lock_timeout,
+            statement_timeout=statement_timeout,
+            application_name="alembic",
+        )
+        try:
+            await check_connection(engine)
+            async with engine.connect() as connection:
+                if not lock:
+                    await connection.run_sync(migrate)
+                    return
+                async with migration_lock(connection, patience=patience):
+                    await _stop_when_killed(connection)
+                    await _retry(connection, migrate, patience)
+        except (DatabaseUnavailable, MigrationLocked) as exc:
+            # The driver's thread reports to the event loop once more after a failed
+            # connection, and the loop must still be there.
+            await asyncio.sleep(0.1)
+            raise CommandError(str(exc)) from None
+        finally:
+            await engine.dispose()
 
-def _finish(main: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        asyncio.run(main)
+        asyncio.run(main())
         return
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, main).result()
-
-
-async def _run(
-    url: URL,
-    migrate: Callable[[Connection], None],
-    lock: bool,
-    lock_timeout: float,
-    statement_timeout: float,
-    patience: float,
-) -> None:
-    engine = new_engine(
-        url,
-        pool_size=1,
-        max_overflow=0,
-        lock_timeout=lock_timeout,
-        statement_timeout=statement_timeout,
-        application_name="alembic",
-    )
-    try:
-        await check_connection(engine)
-        async with engine.connect() as connection:
-            if not lock:
-                await connection.run_sync(migrate)
-                return
-            async with migration_lock(connection, patience=patience):
-                await _stop_when_killed(connection)
-                await _retry(connection, migrate, patience)
-    except DatabaseUnavailable as exc:
-        # The driver's thread reports to the event loop once more, which must be there.
-        await asyncio.sleep(0.1)
-        raise CommandError(str(exc)) from None
-    except MigrationLocked as exc:
-        raise CommandError(str(exc)) from None
-    finally:
-        await engine.dispose()
+        thread.submit(asyncio.run, main()).result()
 
 
 async def _stop_when_killed(connection: AsyncConnection) -> None:

@@ -12,17 +12,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from alembic.util import CommandError
 from sqlalchemy import Connection, event
+
+from .sqlite_rules import refuse_lost_rules, restore_dependents
 
 NEW = re.compile(r'\s*CREATE TABLE "?_alembic_tmp_', re.IGNORECASE)
 DROP = re.compile(r'\s*DROP (TABLE|INDEX) "?([^"\s]+)"?', re.IGNORECASE)
 RENAME = re.compile(r'\s*ALTER TABLE "?_alembic_tmp_', re.IGNORECASE)
 INDEX = re.compile(r'\s*CREATE (?:UNIQUE )?INDEX "?([^"\s]+)', re.IGNORECASE)
-UPDATE_OF = re.compile(r"\bUPDATE OF (.+?) ON\b", re.IGNORECASE | re.DOTALL)
-NAMED_CHECK = re.compile(r'\bCONSTRAINT\s+("[^"]+"|\w+)\s+CHECK\b', re.IGNORECASE)
-CHECK = re.compile(r"\bCHECK\s*\(", re.IGNORECASE)
-INVISIBLE = ("COLLATE", "ON CONFLICT", "AUTOINCREMENT")
 
 
 @contextmanager
@@ -33,8 +30,7 @@ def keep_what_is_lost(connection: Connection) -> Generator[None, None, None]:
     revision, and rolls it back.
 
     Raises:
-        CommandError: a trigger, an index or a view needs what the revision took
-            away, or a rule of the table would be lost.
+        CommandError: what would be lost, or needs what the revision took away.
     """
     recreate = Recreate(connection)
     event.listen(connection, "before_cursor_execute", recreate.before, retval=True)
@@ -105,36 +101,8 @@ class Recreate:
             "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?",
             self.table,
         )
-        for word in INVISIBLE:
-            if sql.upper().count(word) < self.sql.upper().count(word):
-                raise CommandError(
-                    f"batch mode would lose {word} of table {self.table}: make the new"
-                    " table by hand in the revision, and copy the rows"
-                )
-        if _unnamed_checks(self.sql) > _new_checks(self.sql, sql):
-            raise CommandError(
-                f"batch mode would lose a CHECK without a name of table {self.table}:"
-                " repeat it, with a name, in batch_alter_table(..., table_args=...)"
-            )
-        for name, lost in self.unseen.items():
-            self._check(lost, name)
-            if of := UPDATE_OF.search(lost):
-                self._check(f'EXPLAIN SELECT {of[1]} FROM "{self.table}"', name)
-        columns = self._run("SELECT name FROM pragma_table_info(?)", self.table)
-        same = ", ".join(f'"{column}" = "{column}"' for (column,) in columns)
-        self._check(f'EXPLAIN UPDATE "{self.table}" SET {same}', "a trigger")
-        self._check(f'EXPLAIN INSERT INTO "{self.table}" DEFAULT VALUES', "a trigger")
-        for (view,) in self._run("SELECT name FROM sqlite_master WHERE type = 'view'"):
-            self._check(f'EXPLAIN SELECT * FROM "{view}"', view)
-
-    def _check(self, sql: str, name: str) -> None:
-        try:
-            self._run(sql)
-        except self.connection.dialect.loaded_dbapi.Error as exc:
-            raise CommandError(
-                f"{name} needs what this revision takes away from table {self.table}"
-                f" ({exc}): drop it before the batch, and create it anew after"
-            ) from None
+        refuse_lost_rules(self.table, self.sql, sql)
+        restore_dependents(self._run, self.table, self.unseen)
 
     def _run(self, sql: str, *args: str) -> list[Any]:
         """Run `sql` below the events, which would see it."""
@@ -144,16 +112,6 @@ class Recreate:
             return list(cursor.fetchall())
         finally:
             cursor.close()
-
-
-def _unnamed_checks(table: str) -> int:
-    return len(CHECK.findall(table)) - len(NAMED_CHECK.findall(table))
-
-
-def _new_checks(old: str, new: str) -> int:
-    """Return how many CHECKs the new table has beside those whose names it kept."""
-    kept = set(NAMED_CHECK.findall(old)) & set(NAMED_CHECK.findall(new))
-    return len(CHECK.findall(new)) - len(kept)
 
 
 def _columns(index: str) -> str:

@@ -118,9 +118,8 @@ REVISIONS: list[tuple[str, str]] = [
 ]
 IMPORTS = """
 from snippets.backfill import backfill
-from snippets.online_schema import (
-    add_check, add_foreign_key, add_unique, create_index, set_not_null,
-)
+from snippets.online_index import add_unique, create_index
+from snippets.online_schema import add_check, add_foreign_key, set_not_null
 
 
 """

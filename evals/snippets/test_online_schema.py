@@ -7,41 +7,18 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import URL, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from evals.harness.migrations import History, until
+from evals.harness.migrations import History
 from evals.harness.project import ROOT
-from snippets.engine import new_engine
+from evals.harness.shop import CALLS, REVISION, open_shop, scalar, traffic
 
-REVISION = """
-from snippets import online_schema
-
-
-def upgrade():
-    online_schema.{call}
-
-
-def downgrade():
-    pass
-"""
-CALLS = {
-    "index": 'create_index("ix_parcel_weight", "parcel", ["weight"])',
-    "unique index": 'create_index("ix_parcel_code", "parcel", ["code"], unique=True)',
-    "unique": 'add_unique("uq_parcel_code", "parcel", ["code"])',
-    "check": 'add_check("ck_parcel_heavy", "parcel", "weight > 0")',
-    "foreign key": (
-        'add_foreign_key("fk_parcel_van", "parcel", "van", ["van_id"], ["id"],'
-        ' ondelete="CASCADE")'
-    ),
-    "not null": 'set_not_null("parcel", "weight", sa.Integer())',
-}
 # Locks beside which rows are read and written.
 # https://www.postgresql.org/docs/current/explicit-locking.html#TABLE-LOCK-COMPATIBILITY
 HARMLESS = {
@@ -81,24 +58,8 @@ RECORD = [
 
 @pytest.fixture
 async def shop(fresh_database: URL, full: bool) -> AsyncIterator[AsyncEngine]:
-    """Parcels, each in a van."""
-    engine = new_engine(fresh_database)
-    rows = 200_000 if full else 2_000
-    numbers = (
-        "(WITH RECURSIVE n(i) AS"
-        f" (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) SELECT i FROM n)"
-    )
-    async with engine.begin() as connection:
-        for statement in (
-            "CREATE TABLE van (id INTEGER PRIMARY KEY)",
-            "INSERT INTO van VALUES (1)",
-            "CREATE TABLE parcel (id INTEGER PRIMARY KEY, code INTEGER, weight INTEGER,"
-            " van_id INTEGER)",
-            f"INSERT INTO parcel SELECT i, i, i, 1 FROM {numbers} AS numbers",
-        ):
-            await connection.exec_driver_sql(statement)
-    yield engine
-    await engine.dispose()
+    async with open_shop(fresh_database, full) as engine:
+        yield engine
 
 
 @pytest.fixture
@@ -109,48 +70,6 @@ def history(
     history = History(tmp_path, fresh_database)
     history.options["patience"] = 30
     return history
-
-
-async def scalar(engine: AsyncEngine, statement: str) -> Any:
-    async with engine.begin() as connection:
-        return (await connection.exec_driver_sql(statement)).scalar()
-
-
-@asynccontextmanager
-async def traffic(engine: AsyncEngine) -> AsyncIterator[list[int]]:
-    """Read and write parcels while the block runs; yields the keys that were added."""
-    added: list[int] = []
-    stop = asyncio.Event()
-
-    async def write() -> None:
-        key = 1_000_000
-        while not stop.is_set() or not added:
-            key += 1
-            async with engine.begin() as connection:
-                insert = text("INSERT INTO parcel VALUES (:key, :key, 5, 1)")
-                await connection.execute(insert, {"key": key})
-                update = text("UPDATE parcel SET weight = weight + 1 WHERE id = :key")
-                await connection.execute(update, {"key": key % 1000 + 1})
-            added.append(key)
-            await asyncio.sleep(0)
-
-    async def read() -> None:
-        while not stop.is_set():
-            async with engine.connect() as connection:
-                await connection.execution_options(sqlite_begin="BEGIN")
-                found = await connection.execute(
-                    text("SELECT weight FROM parcel WHERE id = 7")
-                )
-                assert len(found.all()) == 1
-            await asyncio.sleep(0)
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(write())
-        group.create_task(read())
-        try:
-            yield added
-        finally:
-            stop.set()
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -175,55 +94,6 @@ async def test_nothing_that_stops_requests_is_held_while_rows_are_read(
         # Each that checks rows did read them; an index is the next test's subject.
         scans = name in ("check", "foreign key", "not null")
         assert bool(reading) is scans, seen
-
-
-async def test_an_index_is_built_beside_readers_and_writers(
-    history: History, shop: AsyncEngine, database: str
-) -> None:
-    """The build stops at a row, and requests go on."""
-    if database == "sqlite":  # one writer at a time; readers go on
-        history.revision("r1", None, REVISION.format(call=CALLS["index"]))
-        async with shop.connect() as reader:
-            await reader.execution_options(sqlite_begin="BEGIN")
-            await reader.execute(text("SELECT count(*) FROM parcel"))
-            await asyncio.to_thread(history.upgrade)
-        return
-
-    await history.read(
-        "CREATE FUNCTION gate(n INTEGER) RETURNS INTEGER IMMUTABLE LANGUAGE plpgsql"
-        " AS $$ BEGIN PERFORM pg_advisory_lock_shared(42); RETURN n; END $$"
-    )
-    call = 'create_index("ix_gate", "parcel", [sa.text("gate(weight)")])'
-    history.revision("r1", None, REVISION.format(call=call))
-    builder = "(SELECT pid FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%')"
-
-    async def waits() -> bool:
-        query = (
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            f" AND pid = {builder}"
-        )
-        return bool(await scalar(shop, query))
-
-    async with shop.connect() as gate:
-        await gate.exec_driver_sql("SELECT pg_advisory_lock(42)")
-        await gate.commit()
-        task = asyncio.create_task(asyncio.to_thread(history.upgrade))
-        await until(waits)
-        modes = await history.read(
-            f"SELECT DISTINCT mode FROM pg_locks WHERE pid = {builder}"
-            " AND relation = 'parcel'::regclass"
-        )
-        assert modes == [("ShareUpdateExclusiveLock",)]
-        async with traffic(shop) as added:
-            pass
-        assert added
-        assert not task.done()
-        await gate.exec_driver_sql("SELECT pg_advisory_unlock(42)")
-        await gate.commit()
-    await task
-    assert await scalar(
-        shop, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_gate'::regclass"
-    )
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -270,95 +140,6 @@ async def test_a_step_that_was_done_before_the_kill_is_done_again(
     assert await history.version() == "r1"
 
 
-@pytest.mark.trap("invalid-index-accepted")
-async def test_an_index_that_failed_is_built_again_after_the_rows_are_right(
-    history: History, shop: AsyncEngine, database: str
-) -> None:
-    await history.read("UPDATE parcel SET code = 1 WHERE id = 2")
-    history.revision("r1", None, REVISION.format(call=CALLS["unique index"]))
-    with pytest.raises(IntegrityError):
-        history.upgrade()
-    if database == "postgresql":
-        # IF NOT EXISTS takes what the failed build left: a unique index on duplicates.
-        async with shop.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            await connection.exec_driver_sql(
-                "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS"
-                " ix_parcel_code ON parcel (code)"
-            )
-        invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
-        assert await scalar(shop, invalid) == 1
-        with pytest.raises(IntegrityError):
-            history.upgrade()
-
-    await history.read("UPDATE parcel SET code = 2 WHERE id = 2")
-    history.upgrade()
-    with pytest.raises(IntegrityError):
-        await history.read("UPDATE parcel SET code = 1 WHERE id = 2")
-
-
-@pytest.mark.trap("lock-timeout-cancels-build")
-async def test_a_build_waits_for_older_transactions_beyond_the_lock_timeout(
-    history: History, shop: AsyncEngine, database: str
-) -> None:
-    history.revision("r1", None, REVISION.format(call=CALLS["index"]))
-    history.options["lock_timeout"] = 0.1
-    if database == "sqlite":
-        history.upgrade()
-        assert await history.version() == "r1"
-        return
-
-    async with shop.connect() as old:
-        await old.exec_driver_sql("UPDATE van SET id = 1")
-        await old.exec_driver_sql("UPDATE parcel SET weight = 1 WHERE id = 1")
-        async with shop.connect() as wrong:
-            await wrong.execution_options(isolation_level="AUTOCOMMIT")
-            await wrong.exec_driver_sql("SET lock_timeout = '100ms'")
-            with pytest.raises(DBAPIError, match="lock timeout"):
-                await wrong.exec_driver_sql(
-                    "CREATE INDEX CONCURRENTLY ix_parcel_weight ON parcel (weight)"
-                )
-            await wrong.invalidate()
-        task = asyncio.create_task(asyncio.to_thread(history.upgrade))
-
-        async def waits() -> bool:
-            query = (
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            )
-            return bool(await scalar(shop, f"{query} AND query LIKE '%INDEX CONCURR%'"))
-
-        await until(waits)
-        await asyncio.sleep(0.3)  # three times the lock timeout: it must not matter
-        assert await waits()
-        assert not task.done()
-        await old.commit()
-    await task
-    assert await scalar(shop, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
-
-
-async def test_the_limits_are_back_after_the_call(
-    history: History, shop: AsyncEngine, database: str
-) -> None:
-    body = REVISION.format(call=CALLS["index"])
-    body = body.replace(
-        "\n\n\ndef downgrade",
-        """
-    online_schema.add_check("ck_parcel_heavy", "parcel", "weight > 0")
-    if op.get_context().dialect.name == "postgresql":
-        found = op.get_bind().execute(
-            sa.text("SELECT current_setting('lock_timeout'),"
-                    " current_setting('statement_timeout')")
-        ).one()
-        assert tuple(found) == ("300ms", "30s"), found
-
-
-def downgrade""",
-    )
-    history.revision("r1", None, body)
-    history.upgrade()
-    assert await history.version() == "r1"
-
-
 async def test_squawk_finds_no_fault_in_what_is_sent(
     history: History,
     shop: AsyncEngine,
@@ -382,8 +163,8 @@ async def test_squawk_finds_no_fault_in_what_is_sent(
     squawk = str(Path(sys.executable).with_name("squawk"))
     file = history.path / "migrations.sql"
     for name, call in CALLS.items():
-        for body, found in ((f"online_schema.{call}", 0), (plain[name], 1)):
-            text = REVISION.replace("online_schema.{call}", body)
+        for body, found in ((call, 0), (plain[name], 1)):
+            text = REVISION.replace("{call}", body)
             history.revision("r1", None, text)
             history.upgrade(sql=True)
             file.write_text(capsys.readouterr().out, encoding="utf-8")
@@ -421,19 +202,6 @@ def upgrade():
     assert ("AccessExclusiveLock",) in reading
 
 
-async def test_an_index_is_dropped_and_a_missing_one_is_no_error(
-    history: History, shop: AsyncEngine
-) -> None:
-    history.revision("r1", None, REVISION.format(call=CALLS["index"]))
-    history.upgrade()
-    for number in (2, 3):
-        body = REVISION.format(call='drop_index("ix_parcel_weight")')
-        history.revision(f"r{number}", f"r{number - 1}", body)
-        history.upgrade()
-        indexes = await history.inspect(lambda c: inspect(c).get_indexes("parcel"))
-        assert indexes == []
-
-
 async def test_a_value_of_an_enum_is_used_by_the_next_revision_of_the_same_run(
     history: History, shop: AsyncEngine, database: str
 ) -> None:
@@ -467,19 +235,6 @@ async def test_names_that_need_quotes_are_quoted(
     history.upgrade()
     with pytest.raises(IntegrityError):
         await history.read('INSERT INTO "order" VALUES (0, 1)')
-
-
-async def test_offline_sql_leaves_the_transaction_for_each_step(
-    history: History,
-    shop: AsyncEngine,
-    capsys: pytest.CaptureFixture[str],
-    database: str,
-) -> None:
-    history.revision("r1", None, REVISION.format(call=CALLS["index"]))
-    history.upgrade(sql=True)
-    sql = capsys.readouterr().out
-    assert ("CREATE INDEX CONCURRENTLY" in sql) is (database == "postgresql")
-    assert sql.count("COMMIT;") == (2 if database == "postgresql" else 1)
 
 
 STRONG, WRITES = "AccessExclusiveLock", "ShareRowExclusiveLock"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import warnings
 from pathlib import Path
 
 import pytest
-from alembic.util import CommandError
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, SAWarning
 
@@ -119,92 +117,6 @@ async def test_a_view_does_not_stop_a_table_from_being_made_anew(
     )
     history.upgrade()
     assert await history.read("SELECT * FROM names") == [(1, "ann")]
-
-
-@pytest.mark.parametrize(
-    ("lost", "statement"),
-    [
-        ("by_name", VIEW.replace("names", "by_name")),
-        ("ix_lower", SCHEMA["ix_lower"]),
-        ("renamed", SCHEMA["renamed"]),
-        ("a trigger", SCHEMA["renamed"].replace(" OF name", "")),
-        (
-            "a trigger",
-            "CREATE TRIGGER added AFTER INSERT ON parent BEGIN SELECT new.name; END",
-        ),
-    ],
-)
-async def test_what_needs_a_dropped_column_stops_the_revision(
-    history: History, lost: str, statement: str
-) -> None:
-    await make(history, SCHEMA["parent"], SCHEMA["log"], statement)
-    operations = (
-        'alter_column("m", type_=sa.BigInteger)\n        batch.drop_column("name")'
-    )
-    history.revision("r1", None, BATCH.format(operation=operations))
-    message = re.escape(f"{lost} needs what this revision takes away from table parent")
-    with pytest.raises(CommandError, match=message):
-        history.upgrade()
-    assert await history.read("SELECT name FROM parent") == [("ann",)]
-
-
-@pytest.mark.parametrize("word", ["COLLATE NOCASE", "ON CONFLICT IGNORE", "AUTO"])
-async def test_a_word_that_would_be_lost_stops_the_revision(
-    history: History, word: str
-) -> None:
-    unique = f"UNIQUE {word}" if word.startswith("ON") else word
-    name = "" if word == "AUTO" else unique
-    key = "INTEGER PRIMARY KEY AUTOINCREMENT" if word == "AUTO" else "INTEGER"
-    await make(
-        history, f"CREATE TABLE parent (id {key}, name VARCHAR(20) {name}, m INTEGER)"
-    )
-    history.revision("r1", None, WIDEN.replace("existing_nullable=False", ""))
-    with pytest.raises(CommandError, match=f"would lose {word.rpartition(' ')[0]}"):
-        history.upgrade()
-    assert await table(history) == (
-        f"CREATE TABLE parent (id {key}, name VARCHAR(20) {name}, m INTEGER)"
-    )
-
-
-UNNAMED = """CREATE TABLE parent (
-    id INTEGER PRIMARY KEY,
-    name VARCHAR(20) CHECK (name <> ''),
-    m INTEGER,
-    CONSTRAINT ck_m CHECK (m < 1000)
-)"""
-
-
-@pytest.mark.trap("unnamed-check-lost")
-async def test_a_check_without_a_name_stops_the_revision_until_it_has_one(
-    history: History,
-) -> None:
-    await make(history, UNNAMED)
-    # The loss of one is not made good by a new CHECK that replaces another.
-    replaces = """drop_constraint(op.f("ck_m"), type_="check")
-        batch.create_check_constraint(op.f("ck_m2"), "m < 2000")"""
-    for body in (WIDEN.replace(", existing_nullable=False", ""), WIDEN):
-        history.revision("r1", None, body)
-        with pytest.raises(CommandError, match="lose a CHECK without a name of table"):
-            history.upgrade()
-    assert "name <> ''" in await table(history)
-
-    named = "\"parent\", table_args=(sa.CheckConstraint(\"name <> ''\", name='ck_n'),)"
-    history.revision(
-        "r1", None, BATCH.format(operation=replaces).replace('"parent"', named)
-    )
-    history.upgrade()
-    for broken in ("(2, '', 1)", "(2, 'a', 2000)"):
-        with pytest.raises(DBAPIError, match="CHECK constraint failed"):
-            await history.read(f"INSERT INTO parent VALUES {broken}")
-    await history.read("INSERT INTO parent VALUES (2, 'a', 1999)")
-
-
-async def test_a_check_with_a_name_may_go(history: History) -> None:
-    await make(history)
-    drop = 'drop_constraint(op.f("ck_m"), type_="check")'
-    history.revision("r1", None, BATCH.format(operation=drop))
-    history.upgrade()
-    assert "CHECK" not in await table(history)
 
 
 async def test_an_index_that_the_revision_drops_or_changes_is_not_restored(

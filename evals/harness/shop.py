@@ -1,0 +1,105 @@
+"""A shop whose tables change while requests read and write them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import URL, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from snippets.engine import new_engine
+
+REVISION = """
+from snippets.online_index import add_unique, create_index, drop_index
+from snippets.online_schema import (
+    add_check, add_enum_value, add_foreign_key, set_not_null
+)
+
+
+def upgrade():
+    {call}
+
+
+def downgrade():
+    pass
+"""
+CALLS = {
+    "index": 'create_index("ix_parcel_weight", "parcel", ["weight"])',
+    "unique index": 'create_index("ix_parcel_code", "parcel", ["code"], unique=True)',
+    "unique": 'add_unique("uq_parcel_code", "parcel", ["code"])',
+    "check": 'add_check("ck_parcel_heavy", "parcel", "weight > 0")',
+    "foreign key": (
+        'add_foreign_key("fk_parcel_van", "parcel", "van", ["van_id"], ["id"],'
+        ' ondelete="CASCADE")'
+    ),
+    "not null": 'set_not_null("parcel", "weight", sa.Integer())',
+}
+
+
+@asynccontextmanager
+async def open_shop(url: URL, full: bool) -> AsyncIterator[AsyncEngine]:
+    """Parcels, each in a van; many with `full`."""
+    engine = new_engine(url)
+    rows = 200_000 if full else 2_000
+    numbers = (
+        "(WITH RECURSIVE n(i) AS"
+        f" (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) SELECT i FROM n)"
+    )
+    async with engine.begin() as connection:
+        for statement in (
+            "CREATE TABLE van (id INTEGER PRIMARY KEY)",
+            "INSERT INTO van VALUES (1)",
+            "CREATE TABLE parcel (id INTEGER PRIMARY KEY, code INTEGER, weight INTEGER,"
+            " van_id INTEGER)",
+            f"INSERT INTO parcel SELECT i, i, i, 1 FROM {numbers} AS numbers",
+        ):
+            await connection.exec_driver_sql(statement)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+async def scalar(engine: AsyncEngine, statement: str) -> Any:
+    async with engine.begin() as connection:
+        return (await connection.exec_driver_sql(statement)).scalar()
+
+
+@asynccontextmanager
+async def traffic(engine: AsyncEngine) -> AsyncIterator[list[int]]:
+    """Read and write parcels while the block runs; yields the keys that were added."""
+    added: list[int] = []
+    stop = asyncio.Event()
+
+    async def write() -> None:
+        key = 1_000_000
+        while not stop.is_set() or not added:
+            key += 1
+            async with engine.begin() as connection:
+                insert = text("INSERT INTO parcel VALUES (:key, :key, 5, 1)")
+                await connection.execute(insert, {"key": key})
+                update = text("UPDATE parcel SET weight = weight + 1 WHERE id = :key")
+                await connection.execute(update, {"key": key % 1000 + 1})
+            added.append(key)
+            await asyncio.sleep(0)
+
+    async def read() -> None:
+        while not stop.is_set():
+            async with engine.connect() as connection:
+                await connection.execution_options(sqlite_begin="BEGIN")
+                found = await connection.execute(
+                    text("SELECT weight FROM parcel WHERE id = 7")
+                )
+                assert len(found.all()) == 1
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write())
+        group.create_task(read())
+        try:
+            yield added
+        finally:
+            stop.set()

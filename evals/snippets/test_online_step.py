@@ -1,0 +1,65 @@
+"""Evals for snippets/online_step.py."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from evals.harness.migrations import History
+from evals.harness.shop import CALLS, REVISION, open_shop
+
+
+@pytest.fixture
+async def shop(fresh_database: URL, full: bool) -> AsyncIterator[AsyncEngine]:
+    async with open_shop(fresh_database, full) as engine:
+        yield engine
+
+
+@pytest.fixture
+def history(
+    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
+) -> History:
+    monkeypatch.syspath_prepend(tmp_path)
+    history = History(tmp_path, fresh_database)
+    history.options["patience"] = 30
+    return history
+
+
+async def test_the_limits_are_back_after_the_call(
+    history: History, shop: AsyncEngine, database: str
+) -> None:
+    body = REVISION.format(call=CALLS["index"])
+    body = body.replace(
+        "\n\n\ndef downgrade",
+        """
+    add_check("ck_parcel_heavy", "parcel", "weight > 0")
+    if op.get_context().dialect.name == "postgresql":
+        found = op.get_bind().execute(
+            sa.text("SELECT current_setting('lock_timeout'),"
+                    " current_setting('statement_timeout')")
+        ).one()
+        assert tuple(found) == ("300ms", "30s"), found
+
+
+def downgrade""",
+    )
+    history.revision("r1", None, body)
+    history.upgrade()
+    assert await history.version() == "r1"
+
+
+async def test_offline_sql_leaves_the_transaction_for_each_step(
+    history: History,
+    shop: AsyncEngine,
+    capsys: pytest.CaptureFixture[str],
+    database: str,
+) -> None:
+    history.revision("r1", None, REVISION.format(call=CALLS["index"]))
+    history.upgrade(sql=True)
+    sql = capsys.readouterr().out
+    assert ("CREATE INDEX CONCURRENTLY" in sql) is (database == "postgresql")
+    assert sql.count("COMMIT;") == (2 if database == "postgresql" else 1)
