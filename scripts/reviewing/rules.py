@@ -65,14 +65,14 @@ RULES: dict[str, Rule] = {
         " are not carried over",
         'op.alter_column(table, "old", new_column_name="new"); while old code'
         " runs: add, copy, drop later",
-        "live-schema",
+        "autogenerate",
     ),
     "table-rename-loses": Rule(
         "destroys-data",
         "this drop and the new table {other} look like a rename: the rows are"
         " not carried over",
         'op.rename_table("old", "new")',
-        "live-schema",
+        "autogenerate",
     ),
     "rows-deleted": Rule(
         "destroys-data",
@@ -181,7 +181,7 @@ RULES: dict[str, Rule] = {
         "delete the revision; if you changed a model, let env.py import it,"
         " or write the change by hand (autogenerate misses renames, CHECKs,"
         " enum values)",
-        "migrations",
+        "autogenerate",
     ),
     "enum-created-twice": Rule(
         "fails",
@@ -302,25 +302,25 @@ RULES: dict[str, Rule] = {
         "fails",
         "there is more than one head: {other}; `alembic upgrade head` fails",
         'alembic merge -m "..." heads; never change a down_revision that is applied',
-        "migration-teams",
+        "migration-rollout",
     ),
     "broken-chain": Rule(
         "fails",
         "no file has the revision {other}: every alembic command fails",
         "restore that file; do not point down_revision elsewhere when it is applied",
-        "migration-teams",
+        "migration-rollout",
     ),
     "duplicate-revision": Rule(
         "fails",
         "{other} has the same revision id",
         "make a new id for the one that nobody has applied",
-        "migration-teams",
+        "migration-rollout",
     ),
     "cycle": Rule(
         "fails",
         "its down_revisions lead back to itself",
         "restore the down_revision that it was created with",
-        "migration-teams",
+        "migration-rollout",
     ),
     # --- rewrites ---
     "type-rewrites": Rule(
