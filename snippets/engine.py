@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -104,7 +103,7 @@ def _replace_closed_connections(engine: Engine) -> None:
     """
 
     @event.listens_for(engine, "checkout")
-    def checkout(connection: DBAPIConnection, record: object, proxy: object) -> None:
+    def checkout(connection: Any, record: object, proxy: object) -> None:
         if connection.driver_connection.is_closed():
             raise DisconnectionError("the server closed this connection")
 

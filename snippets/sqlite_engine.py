@@ -54,7 +54,7 @@ def configure_sqlite(engine: Engine) -> None:
     """
 
     @event.listens_for(engine, "connect")
-    def connect(connection: DBAPIConnection, record: object) -> None:
+    def connect(connection: Any, record: object) -> None:
         # The driver must not begin or commit: it would do so at the wrong moments.
         connection.isolation_level = None
         cursor = connection.cursor()
