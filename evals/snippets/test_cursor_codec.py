@@ -32,7 +32,7 @@ from snippets.cursor_codec import (
 
 ROOT = Path(__file__).resolve().parents[2]
 BINDING = b"notes, newest first"
-NOON = datetime(2026, 1, 1, 12, 0, 0, 123456)  # noqa: DTZ001
+NOON = datetime(2026, 1, 1, 12, 0, 0, 123456)
 VALUES: list[Any] = [
     None,
     *(True, False, 0, -1, 2**63 - 1, -(2**63)),

@@ -494,6 +494,8 @@ FOCUS: dict[str, list[Any]] = {
     "float as text of 6 digits": [scenarios.Reading.ratio],
     "a date for a timestamp": [scenarios.Reading.taken_at],
     "a column of an outer join taken for NOT NULL": [scenarios.Author.name],
+    "NULLs in a row value": [scenarios.Reading.flag, scenarios.Reading.score],
+    "a NULL within a tie lost": [scenarios.Reading.flag, scenarios.Reading.score],
 }
 
 
