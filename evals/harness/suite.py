@@ -93,7 +93,8 @@ class Suite:
         return ["-m", "pytest", "-rA", "--tb=short", *chosen, *quiet, *args]
 
     def run(self, *args: str, code: int = 0, **env: str) -> Outcome:
-        done = self.project.run(*self.command(*args), check=False, env=env)
+        command = self.command(*args)
+        done = self.project.run(*command, check=False, env=env, timeout=300)
         if done.returncode != code:
             printed = f"{done.stdout}{done.stderr}"
             raise AssertionError(f"exit code {done.returncode}\n{printed}")
@@ -113,7 +114,7 @@ class Suite:
                 raise AssertionError(process.stdout.read())
             yield
             process.send_signal(number)
-            process.wait(60)
+            process.wait(120)
         ready.unlink()
 
     def made(self) -> set[str]:

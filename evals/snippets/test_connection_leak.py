@@ -16,7 +16,10 @@ async def test_a_connection_that_is_held_is_reported_until_it_is_back(
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
         assert checked_out(engine) == 1
-        with pytest.raises(ConnectionLeaked, match=r"^1 connections were not given"):
+        with pytest.raises(
+            ConnectionLeaked,
+            match=r"^1 connections were not given back: .* connection \(`async with",
+        ):
             assert_released(engine)
     assert checked_out(engine) == 0
     assert_released(engine)

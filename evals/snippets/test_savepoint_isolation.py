@@ -158,7 +158,8 @@ async def test_sessions_keep_the_options_of_production(engine: AsyncEngine) -> N
 async def test_code_that_ends_the_outer_transaction_fails_the_test(
     engine: AsyncEngine, sessions: Sessions
 ) -> None:
-    with pytest.raises(IsolationBroken, match=r"isolation\(.commit.\)"):
+    ended = r"ended the transaction of the test: .*isolation\(.commit.\)"
+    with pytest.raises(IsolationBroken, match=ended):
         async with isolated_sessions(engine) as isolated:
             async with isolated() as session:
                 await (await session.connection()).rollback()
@@ -170,7 +171,7 @@ async def test_code_that_ends_the_outer_transaction_fails_the_test(
 async def test_a_session_left_open_fails_the_test(
     engine: AsyncEngine, sessions: Sessions
 ) -> None:
-    with pytest.raises(IsolationBroken, match="left open"):
+    with pytest.raises(IsolationBroken, match=r"left open.*isolation\(.commit.\)"):
         async with isolated_sessions(engine) as isolated:
             forgotten = isolated()
             forgotten.add(Author(name="app"))
@@ -208,6 +209,8 @@ async def test_sessions_that_work_at_the_same_time_fail_the_test(
             results = await asyncio.gather(*both, return_exceptions=True)
 
     assert [type(result) for result in results] == [IsolationBroken] * 2
+    assert all("two sessions worked at" in str(result) for result in results)
+    assert all('mark it @pytest.mark.isolation("commit")' in str(r) for r in results)
     assert await names(sessions) == []
 
 
@@ -260,7 +263,11 @@ async def test_a_session_may_be_read_only(engine: AsyncEngine, database: str) ->
             if database == "postgresql":
                 with pytest.raises(DBAPIError, match="read-only"):
                     await session.flush()
-        await commits(isolated)  # the next session writes
+        async with isolated.begin() as session:  # the next one writes
+            await session.connection()
+            session.add(Author(name="app"))
+            with pytest.raises(TypeError):
+                await session.connection(no_such_argument=True)
 
         assert await names(isolated) == ["app", "arranged"]
 
