@@ -90,6 +90,7 @@ class Sqlite(Database):
         self.directory = Path(tempfile.mkdtemp(dir=postgres.run_directory()))
         self.file = self.directory / "eval.db"
         self.cleaner: sqlite3.Connection | None = None
+        self.seen = -1
 
     @property
     def url(self) -> URL:
@@ -102,6 +103,12 @@ class Sqlite(Database):
     async def delete_from(self, tables: list[str]) -> None:
         if self.cleaner is None:
             self.cleaner = sqlite3.connect(self.file, timeout=5, isolation_level=None)
+            self.seen = -1
+        # It changes when another connection has written: most evals only read.
+        (version,) = self.cleaner.execute("PRAGMA data_version").fetchone()
+        if version == self.seen:
+            return
+        self.seen = version
         deletes = "".join(f'DELETE FROM "{table}";' for table in tables)
         self.cleaner.executescript(f"BEGIN IMMEDIATE;{deletes}COMMIT;")
 
