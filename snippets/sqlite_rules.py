@@ -11,7 +11,7 @@ from alembic.util import CommandError
 
 CHECK = re.compile(r"\bCHECK\s*\(", re.IGNORECASE)
 NAMED_CHECK = re.compile(r'\bCONSTRAINT\s+("[^"]+"|\w+)\s+CHECK\b', re.IGNORECASE)
-UPDATE_OF = re.compile(r"\bUPDATE OF (.+?) ON\b", re.IGNORECASE | re.DOTALL)
+UPDATE_OF = re.compile(r"\bUPDATE OF (.+?)\s+ON\b", re.IGNORECASE | re.DOTALL)
 # Words of CREATE TABLE that reflection does not see.
 INVISIBLE = ("COLLATE", "ON CONFLICT", "AUTOINCREMENT")
 

@@ -195,10 +195,10 @@ async def test_a_statement_that_takes_too_long_is_ended(
     }
     migration = Migration(long[database], ALTER)
     if database == "sqlite":  # has no such limit
-        await run(shop.url, migration, statement_timeout=0.2)
+        await run(shop.url, migration, statement_timeout=2)
         return
     with pytest.raises(DBAPIError, match="statement timeout"):
-        await run(shop.url, migration, statement_timeout=0.2)
+        await run(shop.url, migration, statement_timeout=2)
     assert migration.tries == 1
 
 
