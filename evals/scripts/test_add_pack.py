@@ -97,7 +97,7 @@ def test_the_starter_runs_in_a_package_of_another_name(
 
     project.run("-m", "alembic", "upgrade", "head")
     project.run("-m", "alembic", "check")
-    tested = project.run("-m", "pytest", "-q", "-k", "sqlite", "-p", "no:cacheprovider")
+    tested = project.run("-m", "pytest", "-q", "-k", "sqlite", timeout=300)
     assert " passed" in tested.stdout
 
 
