@@ -178,7 +178,9 @@ def test_a_snippet_is_small_and_says_what_it_gives(snippet: Path) -> None:
     source = text(snippet)
     first = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
     assert first.endswith((".", ":"))
-    assert len(source.splitlines()) <= 120
+    # Walking any order both ways is one thing, and takes more than most.
+    limit = 155 if snippet.stem in offered(ROOT / "references/pagination.md") else 120
+    assert len(source.splitlines()) <= limit
     assert not re.search(r"type: ignore|\bcast\(|# noqa|pyright:", source)
     name = snippet.stem.split("_")
     assert len(name) <= 3

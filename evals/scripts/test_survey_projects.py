@@ -349,7 +349,7 @@ UV = {
         [[package]]
         name = "asyncpg"
         version = "0.31.0"
-        source = { registry = "https://pypi.org/simple" }
+        source = { registry = "https://packages.example.org/simple" }
 
         [[package]]
         name = "heroes"

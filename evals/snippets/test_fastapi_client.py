@@ -113,7 +113,7 @@ async def test_each_request_commits_and_rolls_back_as_in_production(
     assert await titles(sessions) == []
 
 
-@pytest.mark.trap("shared-session")
+@pytest.mark.trap("one-session-for-all")
 async def test_the_session_of_the_test_hides_a_missing_commit(
     engine: AsyncEngine,
 ) -> None:

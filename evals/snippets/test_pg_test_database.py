@@ -89,7 +89,7 @@ async def test_a_connection_that_is_not_given_back_does_not_reach_the_next_test(
     await held.close()
 
 
-@pytest.mark.trap("open-transaction")
+@pytest.mark.trap("left-open")
 async def test_a_lock_that_another_engine_holds_is_an_error_and_no_hang(
     scratch: PostgresTestDatabase,
 ) -> None:
