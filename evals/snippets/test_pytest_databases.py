@@ -17,6 +17,16 @@ async def test_two(session, database): ...
 """
 
 
+FAILS = """
+    def fail(connection):
+        with open("tried", "a") as file:
+            file.write("x")
+        raise ZeroDivisionError
+
+    return fail
+"""
+
+
 @pytest.fixture
 async def suite(project: Project, engine: AsyncEngine, database: str) -> Suite:
     url = engine.url.render_as_string(hide_password=False)
@@ -38,8 +48,7 @@ async def test_a_schema_that_is_missing_is_asked_for(suite: Suite) -> None:
 
 async def test_a_schema_that_fails_is_tried_once(suite: Suite) -> None:
     conftest = suite.project.path / "tests/conftest.py"
-    fails = "lambda connection: 1 / (open('tried', 'a').write('x') - 1)"
-    text = conftest.read_text("utf-8").replace("Base.metadata.create_all", fails)
+    text = conftest.read_text("utf-8").replace("return Base.metadata.create_all", FAILS)
     conftest.write_text(text, "utf-8")
     suite.write(TWO)
     outcome = suite.run(code=1)
