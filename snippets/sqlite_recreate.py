@@ -17,7 +17,7 @@ from sqlalchemy import Connection, event
 from .sqlite_rules import refuse_lost_rules, restore_dependents
 
 NEW = re.compile(r'\s*CREATE TABLE "?_alembic_tmp_', re.IGNORECASE)
-DROP = re.compile(r'\s*DROP (TABLE|INDEX) "?([^"\s]+)"?', re.IGNORECASE)
+DROP = re.compile(r'\s*DROP TABLE "?([^"\s]+)"?', re.IGNORECASE)
 RENAME = re.compile(r'\s*ALTER TABLE "?_alembic_tmp_', re.IGNORECASE)
 INDEX = re.compile(r'\s*CREATE (?:UNIQUE )?INDEX "?([^"\s]+)', re.IGNORECASE)
 
@@ -48,8 +48,6 @@ class Recreate:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.making = False
-        self.table = ""
-        self.sql = ""
         self.unseen: dict[str, str] = {}  # triggers, and indexes on expressions
         self.indexes: dict[str, str] = {}
 
@@ -60,11 +58,8 @@ class Recreate:
             self.making = True
             # With it, a view on the table does not stop the renaming.
             self._run("PRAGMA legacy_alter_table = ON")
-        elif drop := DROP.match(sql):
-            if drop[1].upper() == "INDEX":
-                self.indexes.pop(drop[2], None)
-            elif self.making:
-                self._remember(drop[2])
+        elif self.making and (drop := DROP.match(sql)):
+            self._remember(drop[1])
         elif index := INDEX.match(sql):
             old = self.indexes.pop(index[1], "")
             if _columns(old) == _columns(sql):
