@@ -84,6 +84,8 @@ class State:
 
 DATA = {"insert", "update", "delete", "truncate", "select", "quiet", "commit"}
 DATA |= {"unread", "result"}  # and what may be
+# What leaves nothing behind that a second upgrade would stumble over.
+DATA |= {"validate", "reindex", "cluster", "vacuum", "refresh", "lock"}
 # The catalogue changes behind these take a lock that data changes then hold on to.
 STRONG = {
     "add_column",
@@ -261,6 +263,13 @@ class Judge:
             if constraint.facts["type"] == "foreign key":
                 yield constraint.facts["columns"]
 
+    def parents(self, op: Operation) -> list[str]:
+        """Return the tables that a new table refers to."""
+        keys = [c.facts.get("foreign", "") for c in op.facts["constraints"]]
+        return [
+            name for name in [*keys, *(c.foreign for c in op.facts["columns"])] if name
+        ]
+
     def indexed(self, op: Operation) -> set[str]:
         """Return the columns of a new table that an index begins with."""
         found = set()
@@ -393,9 +402,7 @@ class Judge:
     def alter_column(self, op: Operation) -> Iterator[Reason]:
         facts, column = op.facts, self.column(op)
         if self.new(op.table):
-            table = self.state.tables[op.table]
-            if not (table.filled and facts.get("nullable") is False):
-                return
+            return
         seen = not self.new(op.table) and not self.added(op.table, op.name)
         if facts.get("new", op.name) != op.name and seen:
             yield Reason("column-renamed")
@@ -605,6 +612,16 @@ class Judge:
         moved = any("setval" in o.facts.get("full", "") for o in self.ops)
         if explicit and counted and not moved and self.postgresql(op):
             yield Reason("sequence-behind")
+        copies = re.search(r"\bselect\b.* from \w", text) and self.new(op.table)
+        if copies and not op.autocommit and self.postgresql(op):
+            parents = [
+                parent
+                for made in self.here("create_table")
+                for parent in self.parents(made)
+                if made.table == op.table and not self.new(parent)
+            ]
+            if parents:
+                yield Reason("copied-under-lock", parents[0])
 
     def select(self, op: Operation) -> Iterator[Reason]:
         if "is_offline_mode" not in self.revision.text and "reads" not in self.noted:
@@ -640,6 +657,10 @@ class Judge:
     def rewrite(self, op: Operation) -> Iterator[Reason]:
         if not self.new(op.table) and self.postgresql(op):
             yield Reason("table-rewrites")
+
+    def secure(self, op: Operation) -> Iterator[Reason]:
+        if self.postgresql(op) and not self.new(op.table):
+            yield Reason("rows-hidden")
 
     def revoke(self, op: Operation) -> Iterator[Reason]:
         yield Reason("object-dropped")
@@ -713,10 +734,11 @@ class Judge:
 
     def autocommit_blocks(self, found: list[Finding]) -> None:
         """An autocommit block must come first, or alone, and be repeatable."""
-        real = [
-            f for f in found if f.operation.kind not in ("quiet", "select", "result")
-        ]
+        quiet = ("quiet", "select", "result")
+        real = [f for f in found if self.postgresql(f.operation)]
+        real = [f for f in real if f.operation.kind not in quiet]
         inside = [f for f in real if f.operation.autocommit]
+        real = [f for f in real if f in inside or not repeatable(f.operation)]
         if not inside or len(inside) == len(real):
             return
         at = real.index(inside[0])
@@ -873,6 +895,12 @@ def trivial(using: str, column: str) -> bool:
             rf"\"?{re.escape(column.lower())}\"? ?(:: ?[\w ()]+)?", using.lower()
         )
     )
+
+
+def repeatable(op: Operation) -> bool:
+    """Whether a second run of this statement finds its work done."""
+    text = op.facts.get("full", "")
+    return "if not exists" in text or "if exists" in text
 
 
 def resumable_value(op: Operation) -> bool:

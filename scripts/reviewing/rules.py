@@ -390,6 +390,13 @@ RULES: dict[str, Rule] = {
         "add the new value, move the code, update the rows later",
         "live-schema",
     ),
+    "rows-hidden": Rule(
+        "blocks-old-code",
+        "row security hides the rows from code that does not set what its policies ask"
+        " for, or from everybody while there is no policy",
+        "let every running release set it first, then enable it",
+        "live-schema",
+    ),
     "object-dropped": Rule(
         "blocks-old-code",
         "the running release, or a trigger, may still use it",
@@ -459,6 +466,13 @@ RULES: dict[str, Rule] = {
         "locks",
         "the lock of the schema change is held while the rows are changed",
         "schema and data in two revisions (transaction_per_migration=True)",
+        "data-migrations",
+    ),
+    "copied-under-lock": Rule(
+        "locks",
+        "the new foreign key holds a lock on {other} until the migration commits: its"
+        " writers wait while the rows are copied",
+        "make the table in one revision, copy in the next (transaction_per_migration)",
         "data-migrations",
     ),
     "table-locked": Rule(

@@ -330,6 +330,8 @@ def alter_action(reader: Reader, table: str) -> Operation:
         return Operation("rename_table", table, facts={"new": HOLE})
     if text.startswith("detach partition"):
         return Operation("drop_other", table, facts={"text": "partition"})
+    if re.match(r"(enable|force) row level security", text):
+        return Operation("secure", table, facts={"text": text})
     if QUIET.match(text):
         return Operation("quiet", table, facts={"text": text})
     return Operation("unread", table, facts={"text": f"alter table {table} {text}"})
@@ -410,7 +412,7 @@ MADE = (
 QUIET_WORDS = re.compile(
     r"(set|reset|show|pragma|begin|start|commit|end|savepoint|release|rollback|comment"
     r"|grant|analyze|explain|alter (sequence|index|function|view|role|default)"
-    r"|go|use|alter database \S+ set)\b"
+    r"|go|use|alter database)\b"
 )
 HARMLESS = re.compile(
     r"(json|jsonb|to|date|string|array|regexp|version|random|gen_random)_?"
