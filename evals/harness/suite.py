@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import inspect
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from evals.harness.postgres import run_directory
 from evals.harness.project import ROOT, Project
 
@@ -125,6 +128,12 @@ class Suite:
         """Return what lies in the directory for temporary files."""
         ours = ("pytest-sqlite-", "pytest-postgresql-")
         return [p for p in self.temporary.iterdir() if p.name.startswith(ours)]
+
+
+async def tables(engine: AsyncEngine) -> list[str]:
+    """Return the tables of the database that the environment of the suite names."""
+    async with engine.connect() as connection:
+        return await connection.run_sync(lambda conn: inspect(conn).get_table_names())
 
 
 class Outcome:

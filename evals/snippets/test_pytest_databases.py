@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from evals.harness.project import Project
-from evals.harness.suite import Suite
+from evals.harness.suite import Suite, tables
 
 TWO = """
 async def test_one(session, database): ...
@@ -30,8 +29,6 @@ FAILS = """
 @pytest.fixture
 async def suite(project: Project, engine: AsyncEngine, database: str) -> Suite:
     url = engine.url.render_as_string(hide_password=False)
-    async with engine.connect() as connection:
-        await connection.execute(text("SELECT 1"))
     return Suite(project, database, url if database == "postgresql" else None)
 
 
@@ -46,7 +43,9 @@ async def test_a_schema_that_is_missing_is_asked_for(suite: Suite) -> None:
     assert "define the fixture create_schema in conftest.py" in outcome.output
 
 
-async def test_a_schema_that_fails_is_tried_once(suite: Suite) -> None:
+async def test_a_schema_that_fails_is_tried_once(
+    suite: Suite, engine: AsyncEngine
+) -> None:
     conftest = suite.project.path / "tests/conftest.py"
     text = conftest.read_text("utf-8").replace("return Base.metadata.create_all", FAILS)
     conftest.write_text(text, "utf-8")
@@ -56,3 +55,4 @@ async def test_a_schema_that_fails_is_tried_once(suite: Suite) -> None:
     assert outcome.counts == {"ERROR": 2}
     assert len((suite.project.path / "tried").read_text("utf-8")) == 1
     assert suite.left() == []
+    assert await tables(engine) == []

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from evals.harness.project import Project
-from evals.harness.suite import Suite
+from evals.harness.suite import Suite, tables
 
 PLAIN = '''
 import os
@@ -85,15 +84,13 @@ def test_a_plain_function(sessions):
 class TestGroup:
     pytestmark = pytest.mark.anyio
 
-    async def test_without_a_database_the_mark_of_a_class_counts(self, anyio_backend_name): ...
+    async def test_without_a_database_a_class(self, anyio_backend_name): ...
 """
 
 
 @pytest.fixture
 async def suite(project: Project, engine: AsyncEngine, database: str) -> Suite:
     url = engine.url.render_as_string(hide_password=False)
-    async with engine.connect() as connection:
-        await connection.execute(text("SELECT 1"))
     project.env["MINE"] = url
     return Suite(project, database, url if database == "postgresql" else None)
 
@@ -112,12 +109,13 @@ async def test_a_session_fixture_and_tests_on_loops_of_their_own_fail_on_asyncpg
 
 
 async def test_all_tests_and_fixtures_of_the_database_share_one_loop(
-    suite: Suite,
+    suite: Suite, engine: AsyncEngine
 ) -> None:
     suite.write(MARKED)
     outcome = suite.run("-k", f"{suite.database} or without")
 
     assert outcome.counts == {"PASSED": 6}
+    assert await tables(engine) == []
 
 
 async def test_a_mark_of_another_runner_on_a_test_of_the_database_is_refused(

