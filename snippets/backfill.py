@@ -57,7 +57,7 @@ def backfill(
     return total
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Rows:
     """The rows to change, as SQL. `:last` and `:upto` bound a batch by its keys."""
 

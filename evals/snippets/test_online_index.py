@@ -157,3 +157,13 @@ async def test_an_index_is_dropped_and_a_missing_one_is_no_error(
         history.upgrade()
         indexes = await history.inspect(lambda c: inspect(c).get_indexes("parcel"))
         assert indexes == []
+
+
+async def test_duplicates_are_refused_by_the_constraint(
+    history: History, shop: AsyncEngine
+) -> None:
+    history.revision("r1", None, REVISION.format(call=CALLS["unique"]))
+    history.upgrade()
+    with pytest.raises(IntegrityError):
+        await history.read("UPDATE parcel SET code = 4 WHERE id = 3")
+    assert await scalar(shop, "SELECT code FROM parcel WHERE id = 3") == 3

@@ -63,3 +63,22 @@ async def test_offline_sql_leaves_the_transaction_for_each_step(
     sql = capsys.readouterr().out
     assert ("CREATE INDEX CONCURRENTLY" in sql) is (database == "postgresql")
     assert sql.count("COMMIT;") == (2 if database == "postgresql" else 1)
+
+
+async def test_a_block_without_limits_has_none(
+    history: History, shop: AsyncEngine, database: str
+) -> None:
+    body = """
+from snippets.online_step import unlimited
+
+
+def upgrade():
+    with unlimited("lock_timeout", "statement_timeout"):
+        if op.get_context().dialect.name == "postgresql":
+            limits = "current_setting('lock_timeout'), current_setting('statement_timeout')"
+            found = op.get_bind().execute(sa.text(f"SELECT {limits}")).one()
+            assert tuple(found) == ("0", "0"), found
+"""
+    history.revision("r1", None, body)
+    history.upgrade()
+    assert await history.version() == "r1"
