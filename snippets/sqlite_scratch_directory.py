@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LOCK = "alive.lock"
+LOCKED = "locked"
 
 
 class ScratchDirectory:
@@ -23,6 +24,8 @@ class ScratchDirectory:
         self.path = Path(tempfile.mkdtemp(prefix=prefix))
         self._lock = sqlite3.connect(self.path / LOCK, isolation_level=None)
         self._lock.execute("BEGIN EXCLUSIVE")
+        # Before this another run, which begins now, would get the lock.
+        (self.path / LOCKED).touch()
 
     def remove(self) -> None:
         self._lock.close()
@@ -32,15 +35,15 @@ class ScratchDirectory:
 
 def abandoned_directories(prefix: str) -> Iterator[Path]:
     """Yield those whose process is gone, one by one; the caller removes them."""
-    for path in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        with _claim(path / LOCK) as claimed:
+    for mark in Path(tempfile.gettempdir()).glob(f"{prefix}*/{LOCKED}"):
+        with _claim(mark.with_name(LOCK)) as claimed:
             if claimed:
-                yield path
+                yield mark.parent
 
 
 @contextmanager
 def _claim(lock: Path) -> Generator[bool, None, None]:
-    # mode=rw: a directory whose lock is about to be made must not get it from here.
+    # mode=rw: make no lock where another run is removing the directory.
     uri = f"{lock.as_uri()}?mode=rw"
     try:
         connection = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None)

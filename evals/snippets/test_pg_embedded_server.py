@@ -109,6 +109,7 @@ def test_what_was_killed_before_the_server_started_is_removed(directory: Path) -
     dead = directory / "pytest-postgresql-1"
     dead.mkdir()
     (dead / "alive.lock").touch()
+    (dead / "locked").touch()
     remove_abandoned()
 
     assert left(directory) == []

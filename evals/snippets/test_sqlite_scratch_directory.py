@@ -87,6 +87,7 @@ def test_one_of_two_sweepers_gets_an_abandoned_directory(
     path = tmp_path / f"{prefix}1"
     path.mkdir()
     (path / "alive.lock").touch()
+    (path / "locked").touch()
     first = abandoned_directories(prefix)
 
     assert next(first) == path
@@ -95,11 +96,13 @@ def test_one_of_two_sweepers_gets_an_abandoned_directory(
     assert list(abandoned_directories(prefix)) == [path]
 
 
-def test_a_directory_that_is_being_made_is_left_alone(
-    prefix: str, tmp_path: Path
+@pytest.mark.parametrize("made", ["alive.lock", "locked"])
+def test_a_directory_that_is_being_made_or_removed_is_left_alone(
+    prefix: str, tmp_path: Path, made: str
 ) -> None:
     path = tmp_path / f"{prefix}1"
     path.mkdir()
+    (path / made).touch()
 
     assert list(abandoned_directories(prefix)) == []
-    assert list(path.iterdir()) == []
+    assert [file.name for file in path.iterdir()] == [made]

@@ -149,6 +149,7 @@ async def test_what_a_killed_run_left_is_removed(directory: Path) -> None:
     left = directory / "pytest-sqlite-1"
     left.mkdir()
     (left / "alive.lock").touch()
+    (left / "locked").touch()
     (left / "test1.db").touch()
     async with open_sqlite_database(create_schema):
         assert not left.exists()
