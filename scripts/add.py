@@ -155,7 +155,9 @@ def markers(project: Project, folder: str, package: str | None) -> list[Change]:
     inside = (
         package is not None or project.raw(f"{parent(folder)}/__init__.py") is not None
     )
-    places = [*([package] if package else []), *([folder] if inside else [])]
+    levels = package.removeprefix("src/").count("/") + 1 if package else 0
+    above = [str(p) for p in PurePosixPath(folder).parents][:levels]
+    places = [*reversed(above), *([folder] if inside else [])]
     missing = [place for place in places if project.raw(f"{place}/__init__.py") is None]
     return [Change("added", f"{p}/__init__.py", "", content=b"") for p in missing]
 

@@ -252,6 +252,7 @@ class SmallPack:
             **{"cwd": self.project, "stdin": subprocess.DEVNULL, **popen},
             capture_output=True,
             encoding="utf-8",
+            timeout=120,  # it never waits for anything
             check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr)

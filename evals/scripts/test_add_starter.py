@@ -39,6 +39,8 @@ def test_the_tree_lands_where_it_lies_with_the_snippets_it_imports(
             "app/db/engine.py",
             "app/db/session.py",
             "app/db/base.py",
+            "app/__init__.py",
+            "app/db/__init__.py",
             "pyproject.toml",
         ],
         "added",
@@ -103,22 +105,41 @@ def test_bare_leaves_out_the_example_and_leaves_no_hole(pack: SmallPack) -> None
 
 
 @pytest.mark.parametrize(
-    ("package", "directory", "name", "root"),
+    ("package", "directory", "name", "root", "regular"),
     [
-        ("shop", "shop", "shop", "."),
-        ("shop.core", "shop/core", "shop.core", "."),
-        ("src/shop", "src/shop", "shop", "src"),
-        ("src\\shop\\core", "src/shop/core", "shop.core", "src"),
+        ("shop", "shop", "shop", ".", ["shop", "shop/db"]),
+        (
+            "shop.core",
+            "shop/core",
+            "shop.core",
+            ".",
+            ["shop", "shop/core", "shop/core/db"],
+        ),
+        ("src/shop", "src/shop", "shop", "src", ["src/shop", "src/shop/db"]),
+        (
+            "src\\shop\\core",
+            "src/shop/core",
+            "shop.core",
+            "src",
+            ["src/shop", "src/shop/core", "src/shop/core/db"],
+        ),
     ],
 )
 def test_the_package_has_the_name_that_was_asked_for(
-    pack: SmallPack, package: str, directory: str, name: str, root: str
+    pack: SmallPack,
+    package: str,
+    directory: str,
+    name: str,
+    root: str,
+    regular: list[str],
 ) -> None:
     done = pack.add("starter", "--package", package, "--json")
 
     assert done.code == 0
     assert f"{directory}/db/engine.py" in done.statuses
     assert not any(path.startswith("app/") for path in done.statuses)
+    inits = [path for path in done.statuses if path.endswith("/__init__.py")]
+    assert [path.removesuffix("/__init__.py") for path in inits] == regular
     test = pack.read("tests/test_notes.py")
     assert f"import {name}.models\nfrom {name} import models\n" in test
     assert f"from {name}.main import app\n" in test
