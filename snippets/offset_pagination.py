@@ -118,7 +118,8 @@ async def count_rows(
     bare = stmt.order_by(None).limit(None).offset(None)
     bare = bare.with_only_columns(*unique, maintain_column_froms=True)
     if count == "estimated" and session.get_bind().dialect.name == "postgresql":
-        plan = await session.scalar(Explain(bare))
+        # Not through the session: its events add options, which EXPLAIN cannot take.
+        plan = await (await session.connection()).scalar(Explain(bare))
         found = json.loads(plan) if isinstance(plan, str) else plan
         return int(found[0]["Plan"]["Plan Rows"]), False
     if count == "capped":
