@@ -90,7 +90,7 @@ CALLS = [
     " -r pyproject.toml --group dev",
     "uv run --no-sync mypy --python-executable .venv-lowest/bin/python snippets",
     "uv run --no-sync pyright --pythonpath .venv-lowest/bin/python",
-    "python -m pytest -n 2 --pg 16 evals/snippets",
+    "python -m pytest -n 2 --pg=16 evals/snippets",
 ]
 
 
