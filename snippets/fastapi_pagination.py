@@ -114,7 +114,11 @@ class Links:
         self.response.headers["Link"] = ", ".join(links)
 
 
-LinksDep = Annotated[Links, Depends(Links)]
+def get_links(request: Request, response: Response) -> Links:
+    return Links(request, response)
+
+
+LinksDep = Annotated[Links, Depends(get_links)]
 
 
 def add_pagination_errors(app: FastAPI) -> None:
