@@ -534,6 +534,9 @@ def test_the_properties_find_every_fault_that_is_planted(
             orders = scenarios.orders_by(FOCUS.get(fault, scenarios.KEYS))
             check_turns(run, sessions, keyset, profile(False, 200), orders)
             check_walks(run, sessions, keyset, profile(False, 100))
+            # What is drawn differs between releases of Hypothesis: a rare one needs
+            # more of it.
+            check_turns(run, sessions, keyset, profile(False, 2_000), orders)
         except Exception:  # a fault may show as any error
             continue
         missed.append(fault)
