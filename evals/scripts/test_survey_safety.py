@@ -59,7 +59,8 @@ def secrets() -> dict[str, str | bytes]:
             'source = { git = "https://t0k3n@privatehost/x.git" }\n'
         ),
         "requirements.txt": (
-            "--index" "-url https://owner_7:t0k3n@privatehost/simple\n"
+            "--index"
+            "-url https://owner_7:t0k3n@privatehost/simple\n"
             "-r https://owner_7:t0k3n@privatehost/r.txt\n"
             "-r s3same/t0k3n.txt\n"
             "asyncpg @ https://t0k3n@privatehost/a.whl\n"
