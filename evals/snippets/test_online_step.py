@@ -75,7 +75,8 @@ from snippets.online_step import unlimited
 def upgrade():
     with unlimited("lock_timeout", "statement_timeout"):
         if op.get_context().dialect.name == "postgresql":
-            limits = "current_setting('lock_timeout'), current_setting('statement_timeout')"
+            limits = "current_setting('lock_timeout')"
+            limits += ", current_setting('statement_timeout')"
             found = op.get_bind().execute(sa.text(f"SELECT {limits}")).one()
             assert tuple(found) == ("0", "0"), found
 """
