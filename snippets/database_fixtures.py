@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -41,14 +42,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @async_fixture()
 async def isolation(
-    request: pytest.FixtureRequest,
+    request: Any,  # pytest.FixtureRequest, whose node pytest 8 does not type
     monkeypatch: pytest.MonkeyPatch,
     scratch_databases: Callable[[str], Awaitable[ScratchDatabase]],
     database: str,
 ) -> AsyncIterator[Isolation]:
     """The sessions of a test that is rolled back; the engine of one that commits."""
-    mark = request.node.get_closest_marker("isolation")
-    kind = mark.args[0] if mark else "rollback"
+    mark: pytest.Mark | None = request.node.get_closest_marker("isolation")
+    kind: str = mark.args[0] if mark else "rollback"
     if kind not in KINDS:
         raise pytest.UsageError(f"isolation({kind!r}): expected one of {KINDS}")
     scratch = await scratch_databases(database)
