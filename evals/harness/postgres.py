@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,8 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import URL, make_url
+
+from evals.harness.project import free_port
 
 with warnings.catch_warnings():
     # The wheel asks for the runtime directory at import, which may be missing.
@@ -127,9 +128,7 @@ class OwnServer:
     """A PostgreSQL on loopback that one eval may configure and kill."""
 
     def __init__(self, directory: Path, major: int) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         # A path of its own: the socket's name must stay below 108 characters.
         self.directory = Path(tempfile.mkdtemp(dir=directory, prefix="own-"))
         self.directory.chmod(0o755)
