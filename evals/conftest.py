@@ -9,15 +9,18 @@ PostgreSQL comes from `EVALS_POSTGRES_URL`, else from the server in the
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import URL
+from sqlalchemy.exc import SAWarning
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from evals.harness import observe, postgres
@@ -149,6 +152,9 @@ async def engine(
     left = engine.pool.checkedout()  # type: ignore[attr-defined]
     if left:
         await home.leave()  # the next eval gets a database of nobody's
+        with warnings.catch_warnings():  # and no warning about this connection
+            warnings.simplefilter("ignore", SAWarning)
+            gc.collect()
         pytest.fail(f"the eval left {left} connections checked out")
     await home.clean()
 

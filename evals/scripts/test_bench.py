@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = (
     "scripts/maintain/bench.py",
     "evals/harness/postgres.py",
+    "evals/harness/project.py",
     "evals/harness/shared_server.py",
 )
 # Contestants that measure themselves, so that every number is known. The first value

@@ -20,6 +20,7 @@ FILES = (
     "scripts/maintain/mutants.py",
     "evals/harness/forks.py",
     "evals/harness/postgres.py",
+    "evals/harness/project.py",
     "evals/harness/shared_server.py",
 )
 PYPROJECT = """\
