@@ -5,11 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, text
+from sqlalchemy import URL, AsyncAdaptedQueuePool, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -92,6 +92,37 @@ async def test_the_defaults_bound_every_wait(
         assert await setting(conn, "application_name") == ""
 
 
+async def test_the_defaults_bound_connections_and_the_wait_for_them(
+    fresh_database: URL, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(fresh_database) as engine:
+        given: dict[str, Any] = {}
+
+        @event.listens_for(engine.sync_engine, "do_connect")
+        def connecting(dialect: Any, record: Any, args: Any, options: Any) -> None:
+            given.update(options)
+
+        pool = engine.pool
+        assert isinstance(pool, AsyncAdaptedQueuePool)
+        assert (pool.size(), pool.timeout()) == (5, 10)
+        most = 5 if database == "sqlite" else 10
+        read = {"sqlite_begin": "BEGIN"}
+        async with AsyncExitStack() as stack:
+            for number in range(most):
+                conn = await stack.enter_async_context(engine.connect())
+                conn = await conn.execution_options(**read)
+                assert await conn.scalar(text(f"SELECT {number}")) == number
+            assert pool.checkedout() == most
+            assert pool.overflow() == most - 5
+            monkeypatch.setattr(pool, "_timeout", 0.1)  # rather than wait for it
+            with pytest.raises(PoolTimeout):
+                await engine.connect()
+        assert given["timeout"] == 10
+    async with opened(fresh_database, pool_timeout=2.5) as engine:
+        assert isinstance(engine.pool, AsyncAdaptedQueuePool)
+        assert engine.pool.timeout() == 2.5
+
+
 async def test_the_url_may_name_the_application(
     fresh_database: URL, database: str
 ) -> None:
@@ -163,8 +194,9 @@ async def close_idle_connections(url: URL) -> None:
 
 
 async def test_a_connection_that_the_server_closed_is_replaced_unseen(
-    fresh_database: URL, database: str
+    fresh_database: URL, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "sqlalchemy.pool")
     async with opened(fresh_database, pool_size=2) as engine:
         async with engine.connect() as conn:
             await conn.execute(text("SELECT 1"))
@@ -176,6 +208,8 @@ async def test_a_connection_that_the_server_closed_is_replaced_unseen(
         # Nothing asks whether the connection lives: `pool_pre_ping` would.
         begin = {"sqlite": ["BEGIN IMMEDIATE"], "postgresql": []}
         assert sent[-2:] == [*begin[database], "SELECT 41 + 1"][-2:]
+        told = "the server closed this connection" in caplog.text
+        assert told == (database == "postgresql")  # a file closes nothing
 
 
 @pytest.mark.trap("stale-connection")
@@ -264,8 +298,11 @@ def test_a_missing_driver_is_named_with_the_command_that_installs_it(
 ) -> None:
     name = "aiosqlite" if url.startswith("sqlite") else "asyncpg"
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingDriver, match=f"{name} is not installed.*uv add {name}"):
+    with pytest.raises(MissingDriver) as caught:
         new_engine(url)
+    assert str(caught.value) == (
+        f"{name} is not installed: run `uv add {name}` (or `pip install {name}`)"
+    )
 
 
 def test_a_wrong_url_is_refused() -> None:
