@@ -238,7 +238,8 @@ async def suite(project: Project, engine: AsyncEngine, database: str) -> Suite:
     async with engine.begin() as connection:
         await connection.execute(text("INSERT INTO note VALUES (1, 'precious')"))
     project.env["DATABASE_URL"] = url
-    project.write({".env": f"DATABASE_URL={url}\n"})
+    without = "import sys\nsys.modules['pytest_asyncio'] = None\n"
+    project.write({".env": f"DATABASE_URL={url}\n", "without_asyncio.py": without})
     return Suite(project, database, url if database == "postgresql" else None)
 
 
@@ -253,11 +254,16 @@ async def left_behind(suite: Suite, engine: AsyncEngine) -> list[str | Path]:
         return [*(suite.made() & set(names)), *suite.left()]
 
 
+ANYIO = ["-p", "no:asyncio", "-p", "without_asyncio"]
+
+
+@pytest.mark.parametrize("runner", ["asyncio", "anyio"])
 async def test_tests_that_misbehave_fail_and_the_next_ones_start_empty(
-    suite: Suite, engine: AsyncEngine
+    suite: Suite, engine: AsyncEngine, runner: str
 ) -> None:
     suite.write(MISBEHAVES)
-    outcome = suite.run("-p", "no:unraisableexception", code=1)
+    options = ANYIO if runner == "anyio" else []
+    outcome = suite.run("-p", "no:unraisableexception", *options, code=1)
 
     bad = {name[:7]: words for name, words in outcome.of.items()}
     assert bad == {
@@ -306,12 +312,9 @@ async def test_every_order_and_every_configuration_find_each_test_empty(
     options = {
         "auto": ["-o", "asyncio_mode=auto"],
         "function loops": ["-o", "asyncio_default_fixture_loop_scope=function"],
-        "anyio": ["-p", "no:asyncio", "-p", "without_asyncio"],
+        "anyio": ANYIO,
         "no configuration": ["-n2"],
     }
-    suite.project.write(
-        {"without_asyncio.py": "import sys\nsys.modules['pytest_asyncio'] = None\n"}
-    )
     outcome = suite.run(*options.get(runner, []), ORDER=way)
 
     assert outcome.counts == {"PASSED": TESTS}
@@ -320,12 +323,15 @@ async def test_every_order_and_every_configuration_find_each_test_empty(
         assert len(suite.made()) >= 2  # nobody shares
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(signal.SIGINT, []), (signal.SIGINT, ["-n2"]), (signal.SIGKILL, [])],
+)
 async def test_a_run_that_is_ended_leaves_nothing_after_the_next(
-    suite: Suite, engine: AsyncEngine, kind: signal.Signals
+    suite: Suite, engine: AsyncEngine, kind: signal.Signals, options: list[str]
 ) -> None:
     suite.write(WAITS)
-    with suite.interrupted(kind):
+    with suite.interrupted(kind, *options):
         assert await left_behind(suite, engine) != []
     if kind == signal.SIGKILL:
         assert await left_behind(suite, engine) != []
@@ -348,5 +354,5 @@ async def test_the_databases_of_a_worker_that_crashes_are_dropped(
 async def test_a_thousand_tests_pass(suite: Suite, full: bool) -> None:
     number = 1000 if full else 100
     suite.write(BEHAVES.replace("range(3)", f"range({number // 2})"))
-    outcome = suite.run()
+    outcome = suite.run("-n2")
     assert outcome.counts == {"PASSED": TESTS - 6 + number}
