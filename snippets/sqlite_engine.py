@@ -55,18 +55,16 @@ def configure_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "connect")
     def connect(connection: Any, record: object) -> None:
-        # The driver must not begin or commit: it would do so at the wrong moments.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA foreign_keys = ON")
         if not in_memory(engine.url):
             # Readers go on while a writer commits, which waits for one fsync less.
-            cursor.execute("PRAGMA journal_mode = WAL")
-            cursor.execute("PRAGMA synchronous = NORMAL")
-        cursor.close()
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
+        # A transaction is open before the driver would begin one, so its own come
+        # only where SQLite ended ours: after an ON CONFLICT ROLLBACK, or a full disk.
         options = connection.get_execution_options()
         connection.exec_driver_sql(options.get("sqlite_begin", "BEGIN IMMEDIATE"))
 

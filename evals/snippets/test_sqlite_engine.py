@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from sqlalchemy import URL, ForeignKey, event, func, select, text, update
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy import (
+    URL,
+    AsyncAdaptedQueuePool,
+    ForeignKey,
+    event,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.exc import IntegrityError, OperationalError, SAWarning
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -177,6 +187,35 @@ async def test_a_commit_that_fails_leaves_nothing_behind(fresh_database: URL) ->
         assert seen == 0
 
 
+async def test_what_follows_a_rollback_by_sqlite_itself_is_rolled_back_too(
+    fresh_database: URL,
+) -> None:
+    async with filled(ours(fresh_database)) as engine:
+        async with AsyncSession(engine) as session:
+            with pytest.raises(IntegrityError, match="UNIQUE"):
+                await session.execute(
+                    text("INSERT OR ROLLBACK INTO account VALUES (1, 0)")
+                )
+            session.add(Account(id=2, balance=0))
+            await session.flush()
+            await session.rollback()
+            assert (await session.scalars(select(Account.id))).all() == [1]
+
+
+async def test_a_connection_that_nobody_closed_is_let_go_of_without_an_error(
+    fresh_database: URL, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with filled(ours(fresh_database)) as engine:
+        conn = await engine.connect()
+        await conn.execute(text("SELECT 1"))
+        kept: list[object] = [conn]
+        kept.append(kept)  # until the garbage collector comes
+        del conn, kept
+        with pytest.warns(SAWarning, match="garbage collector"):
+            gc.collect()
+        assert "Exception" not in caplog.text
+
+
 async def test_a_reader_goes_on_while_a_writer_holds_the_lock(
     fresh_database: URL,
 ) -> None:
@@ -235,3 +274,12 @@ def test_a_file_is_not_in_memory(fresh_database: URL) -> None:
     assert not in_memory(fresh_database)
     options = arguments(fresh_database, pool_size=3, pool_timeout=1, busy_timeout=2)
     assert (options["pool_size"], options["max_overflow"]) == (3, 0)
+
+
+async def test_a_file_has_the_limits_that_were_asked_for(fresh_database: URL) -> None:
+    engine = ours(fresh_database, pool_timeout=1.5, busy_timeout=2.5)
+    assert isinstance(engine.pool, AsyncAdaptedQueuePool)
+    assert engine.pool.timeout() == 1.5
+    async with engine.connect() as conn:
+        assert (await conn.exec_driver_sql("PRAGMA busy_timeout")).scalar() == 2_500
+    await engine.dispose()
