@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any
 
 from sqlalchemy import ColumnElement, false, not_
 from sqlalchemy.event import listens_for
@@ -42,15 +43,10 @@ class SoftDeletable:
         return false()
 
 
-class SoftDelete(SoftDeletable):
-    """Mix this into a model. What is unique is unique among live rows:
+class HasDeletedAt(SoftDeletable):
+    """What has a column `deleted_at`: mix this in where you declare it yourself."""
 
-    Index("uq_user_email", "email", unique=True,
-          postgresql_where=text("deleted_at IS NULL"),
-          sqlite_where=text("deleted_at IS NULL"))
-    """
-
-    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deleted_at: Any
 
     @hybrid_property
     def is_deleted(self) -> bool:
@@ -59,7 +55,8 @@ class SoftDelete(SoftDeletable):
     @is_deleted.inplace.expression
     @classmethod
     def is_deleted_in_sql(cls) -> ColumnElement[bool]:
-        return cls.deleted_at.is_not(None)
+        deleted: ColumnElement[bool] = cls.deleted_at.is_not(None)
+        return deleted
 
     def mark_deleted(self) -> None:
         """Delete the row at the next flush; a row that is deleted keeps its time."""
@@ -67,6 +64,17 @@ class SoftDelete(SoftDeletable):
 
     def restore(self) -> None:
         self.deleted_at = None
+
+
+class SoftDelete(HasDeletedAt):
+    """Mix this into a model. What is unique is unique among live rows:
+
+    Index("uq_user_email", "email", unique=True,
+          postgresql_where=text("deleted_at IS NULL"),
+          sqlite_where=text("deleted_at IS NULL"))
+    """
+
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 @cache

@@ -15,10 +15,10 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import object_mapper
 
-from .soft_delete import SoftDelete
+from .soft_delete import HasDeletedAt
 
 
-async def delete_with_children(session: AsyncSession, *rows: SoftDelete) -> None:
+async def delete_with_children(session: AsyncSession, *rows: HasDeletedAt) -> None:
     """Mark live rows of one model, and their live children, as deleted now."""
     deleted_at = datetime.now(UTC)
     live = [row for row in rows if not row.is_deleted]
@@ -29,7 +29,7 @@ async def delete_with_children(session: AsyncSession, *rows: SoftDelete) -> None
     await session.flush()
 
 
-async def restore_with_children(session: AsyncSession, *rows: SoftDelete) -> None:
+async def restore_with_children(session: AsyncSession, *rows: HasDeletedAt) -> None:
     """Restore rows of one model, and the children that were deleted with them.
 
     Raises:
@@ -45,8 +45,8 @@ async def restore_with_children(session: AsyncSession, *rows: SoftDelete) -> Non
 
 
 async def _descendants(
-    session: AsyncSession, rows: Sequence[SoftDelete], deleted_at: datetime | None
-) -> AsyncIterator[SoftDelete]:
+    session: AsyncSession, rows: Sequence[HasDeletedAt], deleted_at: datetime | None
+) -> AsyncIterator[HasDeletedAt]:
     """Yield the children whose time is `deleted_at`. The caller changes it: each
     level is flushed before the next is read, so a cycle of rows ends."""
     if not rows:
@@ -54,7 +54,7 @@ async def _descendants(
     mapper = object_mapper(rows[0])
     for relation in mapper.relationships:
         model = relation.mapper.class_
-        if not (relation.cascade.delete and issubclass(model, SoftDelete)):
+        if not (relation.cascade.delete and issubclass(model, HasDeletedAt)):
             continue
         pairs = relation.local_remote_pairs or ()
         local = [mapper.get_property_by_column(here).key for here, _ in pairs]

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from .base_query import Condition
 from .repository import Repository
-from .soft_delete import SoftDelete
+from .soft_delete import HasDeletedAt
 from .soft_delete_cascade import delete_with_children, restore_with_children
 
-S = TypeVar("S", bound=SoftDelete)
+S = TypeVar("S", bound=HasDeletedAt)
 
 
 class SoftDeleteRepository(Repository[S]):

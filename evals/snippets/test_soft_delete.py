@@ -28,6 +28,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
+    MappedAsDataclass,
     aliased,
     joinedload,
     mapped_column,
@@ -112,6 +113,13 @@ class Draft(SoftDeletable, Base):
     __tablename__ = "draft"
 
     id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Letter(SoftDelete, MappedAsDataclass, Base, kw_only=True):
+    __tablename__ = "letter"
+
+    id: Mapped[int] = mapped_column(init=False, primary_key=True)
+    deleted_at: Mapped[datetime | None] = mapped_column(init=False)
 
 
 AUTHORS = Base.metadata.tables["author"]
@@ -336,6 +344,20 @@ async def test_what_says_nothing_about_deletion_is_live(session: AsyncSession) -
     await session.flush()
     assert draft.is_deleted is False
     assert await ids(session, select(Draft.id)) == [1]
+
+
+async def test_a_dataclass_model_declares_the_column_again(
+    session: AsyncSession,
+) -> None:
+    gone = Letter()
+    session.add_all([gone, Letter()])
+    assert not gone.is_deleted
+    gone.mark_deleted()
+    await session.commit()
+    await session.refresh(gone)
+    assert gone.deleted_at is not None
+    assert gone.deleted_at.tzinfo is not None
+    assert len((await session.scalars(select(Letter))).all()) == 1
 
 
 def test_the_filter_is_made_once() -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import MetaData, select, text, update
+from sqlalchemy import ForeignKey, MetaData, inspect, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 from sqlalchemy.orm.exc import StaleDataError
 
 from evals.harness.observe import Statements
 from snippets.base import NAMING_CONVENTION
 from snippets.base import Base as PackBase
 from snippets.domain_error import ChangedMeanwhile
-from snippets.version_column import Versioned, check_version
+from snippets.version_column import Version, Versioned, check_version
 
 
 class Base(DeclarativeBase):
@@ -30,6 +30,36 @@ class Wiki(Versioned, Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     text: Mapped[str]
+
+
+class Document(Versioned, Base):
+    """Has mapper arguments of its own, and a subclass with a table of its own."""
+
+    __tablename__ = "document"
+    __mapper_args__ = {  # noqa: RUF012
+        "polymorphic_on": "kind",
+        "polymorphic_identity": "plain",
+    }
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    title: Mapped[str]
+
+
+class Contract(Document):
+    __tablename__ = "contract"
+    __mapper_args__ = {"polymorphic_identity": "contract"}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(ForeignKey("document.id"), primary_key=True)
+    party: Mapped[str]
+
+
+class Leaf(Versioned, MappedAsDataclass, Base, kw_only=True):
+    __tablename__ = "leaf"
+
+    id: Mapped[int] = mapped_column(init=False, primary_key=True)
+    text: Mapped[str]
+    version: Mapped[Version] = mapped_column(init=False)
 
 
 @pytest.fixture
@@ -112,3 +142,40 @@ async def test_text_does_not_count_and_its_change_is_lost(
 async def test_a_row_of_plain_sql_has_the_first_version(session: AsyncSession) -> None:
     await session.execute(text("INSERT INTO wiki (text) VALUES ('plain')"))
     assert await session.scalar(select(Wiki.version)) == 1
+
+
+@pytest.mark.parametrize("changed", ["title", "party"])
+async def test_a_subclass_and_arguments_of_its_own_keep_the_check(
+    sessions: Sessions, changed: str
+) -> None:
+    async with sessions() as session:
+        contract = Contract(title="first", party="Ann")
+        session.add(contract)
+        await session.commit()
+        assert contract.version == 1
+        async with sessions.begin() as other:
+            (await other.get_one(Contract, contract.id)).party = "theirs"
+        setattr(contract, changed, "ours")
+        with pytest.raises(StaleDataError):
+            await session.flush()
+    async with sessions() as session:
+        again = (await session.scalars(select(Contract))).one()
+        assert (again.version, again.title, again.party) == (2, "first", "theirs")
+
+
+async def test_a_dataclass_model_counts_as_well(sessions: Sessions) -> None:
+    async with sessions() as session:
+        leaf = Leaf(text="first")
+        session.add(leaf)
+        await session.commit()
+        async with sessions.begin() as other:
+            await other.execute(update(Leaf).values(text="theirs"))
+        leaf.text = "ours"
+        with pytest.raises(StaleDataError):
+            await session.flush()
+    async with sessions() as session:
+        assert await session.scalar(select(Leaf.version)) == 2
+
+
+def test_a_key_column_of_a_subclass_is_no_version() -> None:
+    assert inspect(Contract).version_id_col is Document.__table__.c.version
