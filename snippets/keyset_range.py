@@ -42,10 +42,11 @@ def ranges(
     """Yield the rows that stand at `values` or behind them, range by range.
 
     Rows of a later range stand behind those of an earlier one. Without `values`, all
-    rows. `keys` end with a unique one. The first `tied` keys get a range of their
-    own, which is worth a statement when many rows share these values. `rows_seek` if
-    the database seeks whole row values and needs that only between two directions:
-    SQLite does not, where the last column is its rowid.
+    rows; a `bindparam` is a value that is not NULL. `keys` end with a unique one. The
+    first `tied` keys get a range of their own, which is worth a statement when many
+    rows share these values. `rows_seek` if the database seeks whole row values and
+    needs that only between two directions: SQLite does not, where the last column is
+    its rowid.
     """
     if not values:
         if keys[0].nullable:
@@ -126,4 +127,4 @@ def _null(key: SortKey, null: bool) -> ColumnElement[bool]:
 
 
 def _bound(value: Any) -> BindParameter[Any]:
-    return literal(value, RAW)
+    return value if isinstance(value, BindParameter) else literal(value, RAW)

@@ -10,13 +10,13 @@ from operator import eq
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
+from sqlalchemy import Row, bindparam
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from .cursor_codec import Cursor, InvalidCursor
-from .keyset_range import ranges
-from .total_order import SortKey
+from .keyset_range import Range, ranges
+from .total_order import RAW, SortKey
 
 # The driver of SQLite gives and takes none of these.
 NOT_SQLITE = (Decimal, date, time, timedelta, UUID)
@@ -32,6 +32,8 @@ class KeysetReader:
         # keeps its old values, and Python's are not always those that were compared.
         self.columns = [key.raw.label(f"key_{i}") for i, key in enumerate(keys)]
         self.first = -len(keys)
+        self.names = [f"keyset_{i}" for i in range(len(keys))]
+        self.built: dict[tuple[Any, ...], list[Range]] = {}
         self.unique = [i for i, key in enumerate(keys) if key.unique]
 
     async def read(
@@ -45,14 +47,14 @@ class KeysetReader:
         """
         dialect = session.get_bind().dialect.name
         self._check(start, dialect)
-        keys = self.backward if start.backward else self.keys
+        values = dict(zip(self.names, start.values, strict=False))
         stmt = stmt.add_columns(*self.columns).offset(None).order_by(None)
         found: list[Row[Any]] = []
-        seek = dialect != "sqlite"
-        for part in ranges(keys, start.values, tied=start.tied, rows_seek=seek):
+        for part in self._ranges(start, dialect):
             query = stmt.where(*part.where).order_by(*part.order_by)
+            query = query.limit(limit - len(found))
             try:
-                result = await session.execute(query.limit(limit - len(found)))
+                result = await session.execute(query, values)
             except DBAPIError as exc:
                 # A value that its column cannot have: somebody made the cursor up.
                 if start.values and getattr(exc.orig, "sqlstate", "")[:2] == "22":
@@ -88,6 +90,24 @@ class KeysetReader:
         """Tell whether `row` is the one that `start` names, edited or not."""
         place = self.place(row)
         return all(place[i] == start.values[i] for i in self.unique)
+
+    def _ranges(self, start: Cursor, dialect: str) -> list[Range]:
+        """Return the ranges from `start` on; they are built once for all values."""
+        nulls = [value is None for value in start.values]
+        shape = (start.backward, start.tied, dialect, *nulls)
+        if shape not in self.built:
+            self.built[shape] = [
+                *ranges(
+                    self.backward if start.backward else self.keys,
+                    [
+                        None if null else bindparam(name, type_=RAW)
+                        for name, null in zip(self.names, nulls, strict=False)
+                    ],
+                    tied=start.tied,
+                    rows_seek=dialect != "sqlite",
+                )
+            ]
+        return self.built[shape]
 
     def _check(self, start: Cursor, dialect: str) -> None:
         values = start.values
