@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 @asynccontextmanager
@@ -26,16 +26,28 @@ async def open_client(
     production: sharing the session of the test would hide a missing commit.
     Exceptions of the application reach the test.
     """
+    async with (
+        open_app(app, sessions) as asgi,
+        AsyncClient(
+            transport=ASGITransport(asgi), base_url="http://test", headers=headers
+        ) as client,
+    ):
+        yield client
+
+
+@asynccontextmanager
+async def open_app(
+    app: FastAPI, sessions: async_sessionmaker[AsyncSession]
+) -> AsyncGenerator[ASGIApp, None]:
+    """Start `app`, and yield it for clients of other kinds: its requests open
+    `sessions`, and have the state of its lifespan."""
     async with _started(app) as state:
 
         async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
             await app({**scope, "state": dict(state)}, receive, send)
 
         app.state.sessions = sessions
-        async with AsyncClient(
-            transport=ASGITransport(with_state), base_url="http://test", headers=headers
-        ) as client:
-            yield client
+        yield with_state
 
 
 @asynccontextmanager

@@ -9,7 +9,15 @@ from typing import Annotated, Any
 
 import anyio
 import pytest
-from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi import (
+    Cookie,
+    Depends,
+    FastAPI,
+    Header,
+    HTTPException,
+    Request,
+    Response,
+)
 from fastapi.responses import StreamingResponse
 from httpx import ASGITransport, AsyncClient
 from sqlalchemy import select
@@ -17,7 +25,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from snippets.fastapi_client import open_client
-from snippets.fastapi_session import SessionDep, SessionsDep, get_session, lifespan
+from snippets.fastapi_session import (
+    ReadSessionDep,
+    SessionDep,
+    SessionsDep,
+    get_session,
+    lifespan,
+)
 from snippets.savepoint_isolation import isolated_sessions
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -32,6 +46,14 @@ class Song(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(unique=True)
+
+
+class User(Base):
+    __tablename__ = "user"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    token: Mapped[str] = mapped_column(unique=True)
 
 
 log: list[str] = []
@@ -81,6 +103,22 @@ def new_app(**options: Any) -> FastAPI:
     @app.get("/broken")
     async def fail() -> None:
         raise ZeroDivisionError
+
+    @app.post("/login")
+    async def log_in(token: str, response: Response) -> None:
+        response.set_cookie("token", token)
+
+    @app.get("/me")
+    async def me(
+        session: ReadSessionDep,
+        authorization: Annotated[str, Header()] = "",
+        token: Annotated[str, Cookie()] = "",
+    ) -> str:
+        given = authorization.removeprefix("Bearer ") or token
+        name = await session.scalar(select(User.name).filter_by(token=given))
+        if name is None:
+            raise HTTPException(401)
+        return name
 
     @app.get("/titles")
     async def stream(sessions: SessionsDep) -> StreamingResponse:
@@ -137,6 +175,24 @@ async def test_requests_at_the_same_time_work_on_real_commits(
 
     assert len({answer.json() for answer in answers}) == 5
     assert await titles(sessions) == ["0", "1", "2", "3", "4"]
+
+
+async def test_each_client_is_a_user_of_its_own(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        session.add_all([User(name="ann", token="t1"), User(name="bob", token="t2")])
+    app = new_app()
+    async with (
+        open_client(app, sessions, headers={"authorization": "Bearer t1"}) as ann,
+        open_client(app, sessions, headers={"authorization": "Bearer t2"}) as bob,
+        open_client(app, sessions) as nobody,
+    ):
+        answers = await asyncio.gather(*(c.get("/me") for c in (ann, bob, nobody)))
+        assert [answer.status_code for answer in answers] == [200, 200, 401]
+        assert [answer.json() for answer in answers[:2]] == ["ann", "bob"]
+
+        # Signed in by a cookie: the client keeps it, as a browser does.
+        assert (await nobody.post("/login?token=t2")).status_code == 200
+        assert (await nobody.get("/me")).json() == "bob"
 
 
 @pytest.mark.trap("no-lifespan")
