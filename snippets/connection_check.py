@@ -86,8 +86,8 @@ def _explain_sqlite(url: URL, exc: SQLAlchemyError) -> str:
 def _sqlstate(exc: BaseException) -> str | None:
     """Return PostgreSQL's error code: of the driver's exception, or of its wrapper."""
     driver = getattr(exc, "orig", None) or exc
-    state = getattr(driver, "sqlstate", None)
-    return state if isinstance(state, str) else None
+    state: str | None = getattr(driver, "sqlstate", None)
+    return state
 
 
 def _one_line(exc: BaseException) -> str:

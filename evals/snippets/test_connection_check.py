@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from asyncpg.exceptions import (
+    InvalidAuthorizationSpecificationError,
+    InvalidPasswordError,
+    PostgresError,
+)
 from sqlalchemy import URL, event, make_url, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from evals.harness.network import answering
 from evals.harness.postgres import OwnServer
@@ -58,15 +63,19 @@ async def test_a_wrong_password_a_full_server_and_a_closed_port_are_told_apart(
     server.trust("host all ann 127.0.0.1/32 scram-sha-256")
     url = make_url(server.url)
     wrong = url.set(username="ann", password="s3cret")
-    assert f"127.0.0.1:{server.port} refused the password of ann" in await message(
-        wrong
+    assert await message(wrong) == (
+        f"127.0.0.1:{server.port} refused the password of ann: correct it in"
+        " DATABASE_URL (or DATABASE_USER and DATABASE_PASSWORD)"
     )
 
     server.stop()
     server.start("max_connections=4", "superuser_reserved_connections=0")
     engine = new_engine(url)
     held = [await engine.connect() for _ in range(4)]
-    assert "has no connection left: lower DATABASE_POOL_SIZE" in await message(url)
+    assert await message(url) == (
+        f"127.0.0.1:{server.port} has no connection left: lower DATABASE_POOL_SIZE, or"
+        " the number of processes, below the server's max_connections"
+    )
     for conn in held:
         await conn.close()
     await engine.dispose()
@@ -94,16 +103,40 @@ async def test_an_unknown_host_is_reported() -> None:
     assert "no-such-host.invalid:5432 cannot be reached" in told
 
 
-async def test_a_sqlite_path_is_explained(tmp_path: Path) -> None:
-    folder = tmp_path / "missing"
-    told = await message(f"sqlite:///{folder}/app.db")
-    assert f"does not exist: create {folder}, or correct DATABASE_URL" in told
+async def test_a_sqlite_path_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (f"{tmp_path}/missing/app.db", "missing/app.db"):
+        assert await message(f"sqlite:///{path}") == (
+            f"the folder of the SQLite file does not exist: create {tmp_path}/missing,"
+            " or correct DATABASE_URL (three slashes before a relative path, four"
+            " before an absolute one)"
+        )
 
-    told = await message(f"sqlite:///{tmp_path}")
-    assert f"the SQLite file {tmp_path} cannot be opened" in told
+    assert await message(f"sqlite:///{tmp_path}") == (
+        f"the SQLite file {tmp_path} cannot be opened: unable to open database file"
+    )
     (tmp_path / "text.db").write_text("not a database at all" * 100, encoding="utf-8")
     told = await message(f"sqlite:///{tmp_path}/text.db")
     assert "file is not a database" in told
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "kind"),
+    [
+        (False, InvalidPasswordError),
+        (False, InvalidAuthorizationSpecificationError),
+        (True, InvalidPasswordError),
+    ],
+)
+def test_a_refusal_is_known_with_and_without_sqlalchemy_around_it(
+    wrapped: bool, kind: type[PostgresError]
+) -> None:
+    exc: Exception = kind("no")
+    told = explain(REMOTE, DBAPIError("connect", {}, exc) if wrapped else exc)
+    assert told is not None
+    assert told.startswith("db.example.net:5432 refused the password of ann:")
 
 
 def test_what_is_no_failure_to_connect_is_left_alone() -> None:

@@ -60,6 +60,12 @@ async def count(session: ReadSessionDep) -> int | None:
     return await session.scalar(select(func.count()).select_from(Ticket))
 
 
+@app.get("/report")
+async def report(tasks: BackgroundTasks, session: ReadSessionDep) -> None:
+    await session.execute(select(Ticket.id))
+    tasks.add_task(app.state.answered)
+
+
 @app.post("/read-only")
 async def write_in_a_read_session(session: ReadSessionDep) -> None:
     session.add(Ticket(title="lost"))
@@ -198,6 +204,16 @@ async def test_a_read_session_stores_nothing(
     # PostgreSQL refuses the write; SQLite has no such transaction and drops it.
     assert answer.status_code == {"sqlite": 200, "postgresql": 500}[database]
     assert await titles(sessions) == []
+
+
+async def test_a_read_session_gives_its_connection_back_before_the_answer(
+    client: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    held: list[int] = []
+    app.state.answered = lambda: held.append(engine.pool.checkedout())  # type: ignore[attr-defined]
+    assert (await client.get("/report")).status_code == 200
+    await client.get("/tickets")  # after the task of the request before
+    assert held == [0]
 
 
 async def test_a_reader_waits_for_no_writer(

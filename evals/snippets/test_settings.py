@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import URL, text
+from sqlalchemy import URL, AsyncAdaptedQueuePool, event, text
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from snippets.database_url import InvalidDatabaseURL
+from snippets.engine import new_engine
 from snippets.settings import DatabaseSettings, MissingDatabaseURL
 
 ODD = "p%40s/w@:r?d#é"
@@ -47,7 +51,7 @@ async def test_every_setting_reaches_the_engine(
         URL=fresh_database.render_as_string(hide_password=False),
         POOL_SIZE="3",
         MAX_OVERFLOW="0",
-        POOL_TIMEOUT="4",
+        POOL_TIMEOUT="0.25",
         CONNECT_TIMEOUT="9",
         STATEMENT_TIMEOUT="5",
         LOCK_TIMEOUT="6",
@@ -56,7 +60,14 @@ async def test_every_setting_reaches_the_engine(
         PGBOUNCER="true",
     )
     engine = DatabaseSettings().engine()
-    assert engine.pool.status().startswith("Pool size: 3")
+    given: dict[str, Any] = {}
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def connecting(dialect: Any, record: Any, args: Any, options: Any) -> None:
+        given.update(options)
+
+    assert isinstance(engine.pool, AsyncAdaptedQueuePool)
+    assert (engine.pool.size(), engine.pool.timeout()) == (3, 0.25)
     async with engine.connect() as conn:
         if database == "sqlite":
             pragma = await conn.exec_driver_sql("PRAGMA busy_timeout")
@@ -69,7 +80,22 @@ async def test_every_setting_reaches_the_engine(
             assert idle == "7s"
             statements = text("SELECT count(*) FROM pg_prepared_statements")
             assert await conn.scalar(statements) == 0  # pgbouncer=True came through
+            assert given["timeout"] == 9
+        async with engine.connect(), engine.connect():
+            with pytest.raises(PoolTimeout, match="size 3 overflow 0 reached"):
+                await engine.connect()
     await engine.dispose()
+
+
+def test_what_is_not_set_is_as_in_new_engine() -> None:
+    fields = DatabaseSettings.model_fields
+    defaults = {
+        name: parameter.default
+        for name, parameter in signature(new_engine).parameters.items()
+        if name not in ("url", "options")
+    }
+    assert defaults.keys() <= fields.keys()
+    assert {name: fields[name].default for name in defaults} == defaults
 
 
 def test_the_url_wins_over_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,8 +143,12 @@ def test_no_database_is_an_error_and_never_a_file_by_default(
 ) -> None:
     if url is not None:
         setenv(monkeypatch, URL=url)
-    with pytest.raises(MissingDatabaseURL, match="set DATABASE_URL"):
+    with pytest.raises(MissingDatabaseURL) as caught:
         DatabaseSettings().engine_url()
+    assert str(caught.value) == (
+        "no database is configured: set DATABASE_URL (see .env.example), or"
+        " DATABASE_HOST, DATABASE_USER, DATABASE_PASSWORD and DATABASE_NAME"
+    )
 
 
 def test_nothing_shows_a_password(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
+from sqlalchemy.types import NullType
 
 from snippets.total_order import SortKey, split_order, total_order
 
@@ -203,3 +205,12 @@ def test_an_order_without_nulls_says_nothing_of_them() -> None:
     assert str(key.order_by) == "player.score DESC NULLS LAST"
     assert str(key.order_by_plain) == "player.score DESC"
     assert isinstance(Player.__table__, Table)
+
+
+def test_a_key_is_ascending_and_its_value_is_the_drivers() -> None:
+    key = SortKey(Player.__table__.c.name)
+    assert str(key.order_by) == "player.name ASC"
+    assert isinstance(key.raw.type, NullType)
+    assert key.raw is key.raw  # made once: each page asks for it several times
+    with pytest.raises(FrozenInstanceError):
+        key.descending = True  # type: ignore[misc]
