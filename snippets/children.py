@@ -2,6 +2,8 @@
 
 select(Author, count_children(Author.books).label("books"))
 await first_children(session, authors, Author.books, Book.year.desc(), limit=3)
+
+Of any relationship: many-to-many, of a tree, with a composite key.
 """
 
 from __future__ import annotations
@@ -9,9 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnExpressionArgument, ScalarSelect, func, select
+from sqlalchemy import (
+    ColumnExpressionArgument,
+    ScalarSelect,
+    func,
+    inspect,
+    select,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute, aliased, object_mapper
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 P = TypeVar("P", bound=object)
 C = TypeVar("C", bound=object)
@@ -20,10 +29,9 @@ C = TypeVar("C", bound=object)
 def count_children(children: InstrumentedAttribute[list[Any]]) -> ScalarSelect[int]:
     """Return the number of children of a row, for a select of its model. It is a
     subquery: no join that repeats rows, and parents without children count 0."""
-    relation = children.property
-    stmt = select(func.count()).select_from(relation.mapper.class_)
-    stmt = stmt.where(relation.primaryjoin).correlate(relation.parent.local_table)
-    return stmt.scalar_subquery()
+    child = aliased(children.property.mapper.class_)
+    stmt = select(func.count()).select_from(child).where(children.of_type(child))
+    return stmt.correlate(inspect(children).parent.selectable).scalar_subquery()
 
 
 async def first_children(
@@ -32,22 +40,27 @@ async def first_children(
     children: InstrumentedAttribute[list[C]],
     *order_by: ColumnExpressionArgument[Any],
     limit: int,
-) -> dict[P, list[C]]:
-    """Return the first `limit` children of each parent, in one statement."""
+) -> list[tuple[P, list[C]]]:
+    """Return each parent with its first `limit` children, in one statement."""
     if not parents:
-        return {}
-    mapper = object_mapper(parents[0])
-    here, there = children.property.local_remote_pairs[0]
-    name = mapper.get_property_by_column(here).key
+        return []
+    mapper = children.property.parent
+    parent = aliased(mapper.class_)
+    names = [mapper.get_property_by_column(key).key for key in mapper.primary_key]
+    keys = [getattr(parent, name) for name in names]
+    idents = [tuple(getattr(row, name) for name in names) for row in parents]
     model = children.property.mapper.class_
-    ids = [getattr(parent, name) for parent in parents]
-    rank = func.row_number().over(partition_by=there, order_by=order_by).label("rank")
-    ranked = select(model, there.label("parent"), rank).where(there.in_(ids)).subquery()
-    child = aliased(model, ranked)
-    stmt = select(ranked.c.parent, child).where(ranked.c.rank <= limit)
-    stmt = stmt.order_by(ranked.c.rank)
-    found: dict[P, list[C]] = {parent: [] for parent in parents}
-    by_id = dict(zip(ids, parents, strict=True))
-    for ident, row in await session.execute(stmt):
-        found[by_id[ident]].append(row)
-    return found
+    rank = func.row_number().over(partition_by=keys, order_by=order_by)
+    ranked = (
+        select(model, *keys, rank)
+        .select_from(parent)
+        .join(getattr(parent, children.key))
+        .where(tuple_(*keys).in_(idents))
+        .subquery()
+    )
+    *ident, place = list(ranked.c)[-1 - len(keys) :]
+    stmt = select(aliased(model, ranked), *ident).where(place <= limit).order_by(place)
+    found: dict[tuple[Any, ...], list[C]] = {ident: [] for ident in idents}
+    for child, *key in await session.execute(stmt):
+        found[tuple(key)].append(child)
+    return [(row, found[ident]) for row, ident in zip(parents, idents, strict=True)]

@@ -15,9 +15,8 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase
 
-T = TypeVar("T", bound=DeclarativeBase)
+T = TypeVar("T", bound=object)
 
 
 class Factory(Generic[T]):

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, event, func, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
+from sqlalchemy.orm import ORMExecuteState, Session
 
 CONTROL = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "COMMIT", "PRAGMA", "SET")
 
@@ -79,7 +79,7 @@ def assert_no_lazy_load() -> Generator[None, None, None]:
 
 async def count_rows(
     sessions: async_sessionmaker[AsyncSession],
-    model: type[DeclarativeBase],
+    model: type[Any],
     *where: ColumnElement[bool],
 ) -> int:
     """Return how many rows a new session finds: what was committed, not what an

@@ -267,12 +267,12 @@ async def test_the_first_children_of_each_parent_come_in_one_statement(
             session, parents, Author.books, Book.year.desc(), limit=2
         )
     assert len(sent) == 1
-    assert list(found) == parents
-    assert [book.year for book in found[parents[0]]] == [2003, 2002]
-    assert {book.author_id for book in found[parents[3]]} == {parents[3].id}
-    assert found[parents[-1]] == []
+    assert [author for author, _ in found] == parents
+    assert [book.year for book in found[0][1]] == [2003, 2002]
+    assert {book.author_id for book in found[3][1]} == {parents[3].id}
+    assert found[-1][1] == []
     with statements() as sent:
-        assert await first_children(session, [], Author.books, limit=2) == {}
+        assert await first_children(session, [], Author.books, limit=2) == []
     assert sent == []
 
 

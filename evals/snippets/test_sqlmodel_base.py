@@ -7,11 +7,10 @@ from typing import Any
 import pydantic
 import pytest
 import sqlmodel.ext.asyncio.session
-from sqlalchemy import Column, Integer, inspect, select, text, update
+from sqlalchemy import inspect, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import selectinload
-from sqlalchemy.orm.exc import StaleDataError
 from sqlmodel import Field, Relationship, SQLModel
 
 from evals.harness.observe import Statements
@@ -22,13 +21,10 @@ from snippets.keyset_pagination import Keyset
 from snippets.money import Money
 from snippets.repository import Repository
 from snippets.sqlmodel_base import TableModel, TimestampFields
-from snippets.timestamps import Timestamps, now
+from snippets.timestamps import now
 from snippets.unique_row import get_or_create
 
 THEN = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-VERSION = Column("version", Integer, nullable=False)
 
 
 class TeamBase(SQLModel):
@@ -48,11 +44,8 @@ class Team(TeamBase, TimestampFields, TableModel, table=True):
 
 
 class Hero(TableModel, table=True):
-    __mapper_args__ = {"version_id_col": VERSION}  # noqa: RUF012
-
     id: int | None = Field(default=None, primary_key=True)
     name: str
-    version: int | None = Field(default=None, sa_column=VERSION)
     team_id: int | None = Field(
         default=None, foreign_key="team.id", index=True, ondelete="CASCADE"
     )
@@ -174,21 +167,6 @@ async def test_relationships_raise_until_a_query_loads_them(
     }
 
 
-async def test_a_version_column_makes_the_second_change_fail(
-    sessions: Sessions,
-) -> None:
-    async with sessions() as session:
-        hero = Hero(name="a")
-        session.add(hero)
-        await session.commit()
-        assert hero.version == 1
-        async with sessions.begin() as other:
-            (await other.get_one(Hero, hero.id)).name = "theirs"
-        hero.name = "ours"
-        with pytest.raises(StaleDataError):
-            await session.flush()
-
-
 async def test_the_repository_works_on_tables_and_schemas_of_sqlmodel(
     session: AsyncSession,
 ) -> None:
@@ -240,13 +218,6 @@ async def test_the_children_go_with_their_row_in_the_database(
         await Teams(session).delete(team)
     assert len(sent) == 1
     assert (await session.scalars(select(Hero.id))).all() == []  # type: ignore[call-overload]
-
-
-def test_a_mix_in_of_plain_models_is_refused_by_pydantic() -> None:
-    with pytest.raises(pydantic.errors.PydanticSchemaGenerationError):
-
-        class Villain(Timestamps, TableModel, table=True):
-            id: int | None = Field(default=None, primary_key=True)
 
 
 async def test_a_duplicate_is_an_integrity_error(session: AsyncSession) -> None:
