@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, ForeignKey, MetaData, Table, func, select
-from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    MetaData,
+    Table,
+    func,
+    select,
+)
+from sqlalchemy.exc import IntegrityError, InvalidRequestError, SAWarning
 from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
     WriteOnlyMapped,
+    aliased,
+    configure_mappers,
     contains_eager,
     joinedload,
     mapped_column,
+    registry,
     relationship,
+    selectin_polymorphic,
     selectinload,
 )
+from sqlalchemy.orm.attributes import set_committed_value
 
 from evals.harness.observe import Statements, lazy_load
 from snippets.base import NAMING_CONVENTION
 from snippets.base import Base as PackBase
 from snippets.children import count_children, first_children
+from snippets.soft_delete import SoftDelete
 
 
 class Base(DeclarativeBase):
@@ -68,7 +83,10 @@ class Author(AsyncAttrs, Base):
         secondary=author_genre, lazy="raise", passive_deletes=True
     )
     profile: Mapped[Profile | None] = relationship(
-        back_populates="author", lazy="raise", cascade="all", passive_deletes=True
+        back_populates="author",
+        lazy="raise",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
     )
 
 
@@ -124,6 +142,86 @@ class Topic(Base):
     topics: Mapped[list[Topic]] = relationship(
         lazy="raise", cascade="all, delete-orphan", passive_deletes=True
     )
+
+
+class Seat(Base):
+    """An association with data: its key is both foreign keys."""
+
+    __tablename__ = "seat"
+
+    author_id: Mapped[int] = mapped_column(
+        ForeignKey("author.id", ondelete="CASCADE"), primary_key=True
+    )
+    jury_id: Mapped[int] = mapped_column(
+        ForeignKey("jury.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    role: Mapped[str]
+    author: Mapped[Author] = relationship(lazy="raise")
+    jury: Mapped[Jury] = relationship(back_populates="seats", lazy="raise")
+    votes: Mapped[list[Vote]] = relationship(
+        lazy="raise", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class Jury(Base):
+    __tablename__ = "jury"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    seats: Mapped[list[Seat]] = relationship(
+        back_populates="jury",
+        lazy="raise",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+    )
+    authors: Mapped[list[Author]] = relationship(
+        secondary="seat", viewonly=True, lazy="raise", order_by="Author.id"
+    )
+
+
+class Vote(SoftDelete, Base):
+    """Refers to a composite key."""
+
+    __tablename__ = "vote"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    author_id: Mapped[int]
+    jury_id: Mapped[int]
+    stars: Mapped[int]
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["author_id", "jury_id"],
+            ["seat.author_id", "seat.jury_id"],
+            ondelete="CASCADE",
+        ),
+    )
+
+
+class Person(Base):
+    """One table for all, but for those with columns of their own."""
+
+    __tablename__ = "person"
+    __mapper_args__ = {  # noqa: RUF012
+        "polymorphic_on": "kind",
+        "polymorphic_identity": "person",
+    }
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+
+
+class Editor(Person):
+    __mapper_args__ = {"polymorphic_identity": "editor"}  # noqa: RUF012
+
+    desk: Mapped[str | None]
+
+
+class Critic(Person):
+    __tablename__ = "critic"
+    __mapper_args__ = {"polymorphic_identity": "critic"}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(ForeignKey("person.id"), primary_key=True)
+    paper: Mapped[str]
 
 
 @pytest.fixture
@@ -309,21 +407,229 @@ async def test_children_of_every_kind_go_with_their_parent_in_the_database(
     assert await session.scalar(links) == 0
 
 
-async def test_a_tree_is_loaded_in_one_statement_and_goes_with_its_root(
+async def test_children_of_every_kind_of_relationship_are_counted_and_cut(
+    session: AsyncSession, authors: list[int]
+) -> None:
+    jury = Jury(id=1, seats=[])
+    session.add_all([jury, Jury(id=2)])
+    for number in range(3):
+        seat = Seat(author_id=authors[number], jury=jury, role="judge", votes=[])
+        seat.votes = [Vote(stars=stars) for stars in range(number + 1)]
+        session.add(seat)
+    root = Topic(name="root", topics=[Topic(name=name) for name in "abc"])
+    session.add(root)
+    await session.flush()
+
+    async def counts(*columns: Any) -> list[Any]:
+        return [tuple(row) for row in await session.execute(select(*columns))]
+
+    number_of = count_children(Jury.authors).label("n")
+    assert sorted(await counts(Jury.id, number_of)) == [(1, 3), (2, 0)]
+    votes = count_children(Seat.votes)
+    assert sorted(await counts(votes, Seat.jury_id)) == [(1, 1), (2, 1), (3, 1)]
+    below = count_children(Topic.topics)
+    assert sorted(await counts(Topic.name, below)) == [
+        ("a", 0),
+        ("b", 0),
+        ("c", 0),
+        ("root", 3),
+    ]
+    top = aliased(Topic)
+    assert await counts(top.name, count_children(top.topics).label("n")) != []
+    alone = select(top.name).where(count_children(top.topics) == 3)
+    assert (await session.scalars(alone)).all() == ["root"]
+
+    juries = (await session.scalars(select(Jury).order_by(Jury.id))).all()
+    (_, first), (_, none) = await first_children(
+        session, juries, Jury.authors, Author.id.desc(), limit=2
+    )
+    assert [author.id for author in first] == [authors[2], authors[1]]
+    assert none == []
+    seats = (await session.scalars(select(Seat).order_by(Seat.author_id))).all()
+    found = await first_children(session, seats, Seat.votes, Vote.stars, limit=2)
+    assert [[vote.stars for vote in some] for _, some in found] == [[0], [0, 1], [0, 1]]
+    ((_, topics),) = await first_children(
+        session, [root], Topic.topics, Topic.name.desc(), limit=2
+    )
+    assert [topic.name for topic in topics] == ["c", "b"]
+
+
+async def test_deleted_children_are_neither_counted_nor_shown(
+    session: AsyncSession, authors: list[int]
+) -> None:
+    seat = Seat(author_id=authors[0], jury=Jury(id=1), role="judge", votes=[])
+    seat.votes = [Vote(stars=1), Vote(stars=2)]
+    session.add(seat)
+    seat.votes[0].mark_deleted()
+    await session.flush()
+    votes = count_children(Seat.votes)
+    assert await session.scalar(select(votes).select_from(Seat)) == 1
+    one = select(Seat.role).where(votes == 1)
+    assert (await session.scalars(one)).all() == ["judge"]
+    ((_, live),) = await first_children(
+        session, [seat], Seat.votes, Vote.stars, limit=2
+    )
+    assert [vote.stars for vote in live] == [2]
+
+
+async def test_an_association_with_data_is_two_statements_in_any_number(
+    session: AsyncSession, authors: list[int], statements: Statements
+) -> None:
+    jury = Jury(seats=[Seat(author_id=n, role="judge") for n in authors[:5]])
+    session.add_all([jury, Jury(seats=[Seat(author_id=authors[0], role="chair")])])
+    await session.commit()
+    session.expunge_all()
+
+    both = selectinload(Jury.seats).joinedload(Seat.author, innerjoin=True)
+    stmt = select(Jury).order_by(Jury.id).options(both, selectinload(Jury.authors))
+    with statements() as sent:
+        found = (await session.scalars(stmt)).all()
+        assert [len(jury.seats) for jury in found] == [5, 1]
+        assert (found[1].seats[0].role, found[1].seats[0].author.name) == (
+            "chair",
+            "00",
+        )
+        assert [author.id for author in found[0].authors] == authors[:5]
+    assert len(sent) == 3
+
+    # A set that a client sends again: equal keys become UPDATEs, not duplicates.
+    found[0].seats = [Seat(author_id=n, role="guest") for n in authors[3:7]]
+    await session.commit()
+    again = select(Seat.author_id, Seat.role).where(Seat.jury_id == found[0].id)
+    kept = await session.execute(again.order_by(Seat.author_id))
+    assert [tuple(row) for row in kept] == [(n, "guest") for n in authors[3:7]]
+
+
+@pytest.mark.trap("secondary-writes-too")
+def test_a_shortcut_past_the_association_that_may_write_is_warned_of() -> None:
+    """`viewonly=True`, as `Jury.authors` has it, or the row is inserted twice."""
+
+    class Own(DeclarativeBase):
+        registry = registry()
+
+    class Link(Own):
+        __tablename__ = "link"
+
+        left_id: Mapped[int] = mapped_column(ForeignKey("left.id"), primary_key=True)
+        right_id: Mapped[int] = mapped_column(ForeignKey("right.id"), primary_key=True)
+
+    class Left(Own):
+        __tablename__ = "left"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        links: Mapped[list[Link]] = relationship(Link)
+        rights: Mapped[list[Right]] = relationship("Right", secondary="link")
+
+    class Right(Own):
+        __tablename__ = "right"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    with pytest.warns(SAWarning, match="will copy column"):
+        configure_mappers()
+    Own.registry.dispose()
+
+
+@pytest.mark.trap("replaced-one-to-one")
+async def test_the_new_child_is_inserted_before_the_old_one_is_deleted(
+    session: AsyncSession, authors: list[int]
+) -> None:
+    session.add(Profile(author_id=authors[0]))
+    await session.commit()
+    load = [selectinload(Author.profile)]
+    author = await session.get_one(Author, authors[0], options=load)
+    author.profile = Profile()
+    with pytest.raises(IntegrityError):
+        await session.flush()
+    await session.rollback()
+
+    session.expunge_all()
+    author = await session.get_one(Author, authors[0], options=load)
+    author.profile = None
+    await session.flush()
+    author.profile = Profile()
+    await session.commit()
+    assert await session.scalar(select(func.count(Profile.id))) == 1
+
+
+@pytest.mark.trap("subclass-columns")
+async def test_a_query_of_the_base_class_loads_no_columns_of_subclasses(
+    session: AsyncSession, statements: Statements
+) -> None:
+    session.add_all([Editor(desk="sports"), Critic(paper="Times")])
+    await session.commit()
+    everyone = select(Person).order_by(Person.id)
+    session.expunge_all()
+    editor, critic = (await session.scalars(everyone)).all()
+    assert (type(editor), type(critic)) == (Editor, Critic)
+    for person, name in ((editor, "desk"), (critic, "paper")):
+        with lazy_load():
+            getattr(person, name)
+
+    session.expunge_all()
+    loaded = everyone.options(selectin_polymorphic(Person, [Editor, Critic]))
+    with statements() as sent:
+        editor, critic = (await session.scalars(loaded)).all()
+        assert isinstance(editor, Editor)
+        assert isinstance(critic, Critic)
+        assert (editor.desk, critic.paper) == ("sports", "Times")
+    assert len(sent) == 3
+
+
+def below(root: str) -> Any:
+    """The ids of a topic and all below it. UNION ends where a cycle begins."""
+    tree = select(Topic.id).where(Topic.name == root).cte(recursive=True)
+    return tree.union(select(Topic.id).join(tree, Topic.parent_id == tree.c.id))
+
+
+async def test_a_whole_tree_is_put_together_from_one_statement(
     session: AsyncSession, statements: Statements
 ) -> None:
     leaf = Topic(name="leaf", topics=[])
     session.add(Topic(name="root", topics=[Topic(name="branch", topics=[leaf])]))
+    session.add(Topic(name="other", topics=[]))
     await session.commit()
     session.expunge_all()
 
-    tree = select(Topic).where(Topic.name == "root").cte(recursive=True)
-    below = select(Topic).join(tree, Topic.parent_id == tree.c.id)
-    tree = tree.union_all(below)
-    names = select(tree.c.name).order_by(tree.c.id)
+    tree = below("root")
     with statements() as sent:
-        assert set(await session.scalars(names)) == {"root", "branch", "leaf"}
+        stmt = select(Topic).join(tree, Topic.id == tree.c.id).order_by(Topic.id)
+        topics = (await session.scalars(stmt)).all()
+        children: dict[int | None, list[Topic]] = defaultdict(list)
+        for topic in topics:
+            children[topic.parent_id].append(topic)
+        for topic in topics:
+            set_committed_value(topic, "topics", children[topic.id])
+        (root,) = children[None]
+        assert root.topics[0].topics[0].name == "leaf"
     assert len(sent) == 1
+    assert not session.dirty
+
+    session.expunge_all()
+    levels = selectinload(Topic.topics, recursion_depth=-1)
+    with statements() as sent:
+        stmt = select(Topic).where(Topic.name == "root").options(levels)
+        root = (await session.scalars(stmt)).one()
+        assert root.topics[0].topics[0].topics == []
+    assert len(sent) == 4
+
+
+async def test_a_tree_with_a_cycle_is_read_to_its_end(session: AsyncSession) -> None:
+    top = Topic(name="top", topics=[])
+    session.add_all([top, Topic(name="low", topics=[])])
+    await session.flush()
+    low = (await session.scalars(select(Topic).where(Topic.name == "low"))).one()
+    low.parent_id, top.parent_id = top.id, low.id
+    await session.flush()
+    ids = await session.scalars(select(below("top").c.id))
+    assert sorted(ids) == sorted([top.id, low.id])
+
+
+async def test_a_tree_goes_with_its_root(session: AsyncSession) -> None:
+    leaf = Topic(name="leaf", topics=[])
+    session.add(Topic(name="root", topics=[Topic(name="branch", topics=[leaf])]))
+    await session.commit()
+    session.expunge_all()
 
     root = (await session.scalars(select(Topic).where(Topic.parent_id.is_(None)))).one()
     await session.delete(root)
