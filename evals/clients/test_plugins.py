@@ -1,0 +1,109 @@
+"""The clients' own plugin commands install the lean tree, list it and let go of it.
+
+Cursor and Copilot have no such command without an account: the layout and the
+manifest that they document is what evals/pack/test_build.py checks.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from evals.clients.sandbox import NAME, Sandbox, lean_tree, root_tree
+
+PLUGIN = f"{NAME}@{NAME}"
+
+
+@pytest.fixture
+def lean(tmp_path: Path) -> Path:
+    lean_tree(tmp_path / "lean")
+    return tmp_path / "lean"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root_tree(tmp_path / "root")
+    return tmp_path / "root"
+
+
+def heard(box: Sandbox, *args: str) -> str:
+    """Run a command that talks on stderr as well; return all it said."""
+    done = box.start(*args)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("tree", ["lean", "root"])
+def test_claude_finds_the_manifests_valid(
+    tree: str, box: Sandbox, request: pytest.FixtureRequest
+) -> None:
+    path: Path = request.getfixturevalue(tree)
+    said = heard(box, "claude", "plugin", "validate", "--strict", str(path))
+    assert "Validation passed" in said
+
+    manifest = path / ".claude-plugin/marketplace.json"
+    text = manifest.read_text(encoding="utf-8").replace('"name"', '"title"', 1)
+    manifest.write_text(text, encoding="utf-8")
+    done = box.start("claude", "plugin", "validate", "--strict", str(path))
+    assert done.returncode != 0
+
+
+@pytest.mark.parametrize("tree", ["lean", "root"])
+def test_claude_installs_it_as_a_plugin(
+    tree: str, box: Sandbox, request: pytest.FixtureRequest
+) -> None:
+    path: Path = request.getfixturevalue(tree)
+    box.run("claude", "plugin", "marketplace", "add", str(path))
+    box.run("claude", "plugin", "install", PLUGIN)
+    (listed,) = json.loads(box.run("claude", "plugin", "list", "--json"))
+    assert (listed["id"], listed["enabled"]) == (PLUGIN, True)
+    inside = "" if tree == "root" else f"skills/{NAME}"
+    skill = Path(listed["installPath"]) / inside
+    for name in ("SKILL.md", "references/set-up.md", "snippets/session.py"):
+        assert (skill / name).is_file(), name
+    box.run("claude", "plugin", "uninstall", PLUGIN)
+    assert json.loads(box.run("claude", "plugin", "list", "--json")) == []
+
+
+def test_codex_installs_it_and_shows_the_skill_once(box: Sandbox, lean: Path) -> None:
+    box.run("codex", "plugin", "marketplace", "add", str(lean))
+    box.run("codex", "plugin", "add", PLUGIN)
+    (listed,) = json.loads(box.run("codex", "plugin", "list", "--json"))["installed"]
+    assert (listed["pluginId"], listed["enabled"]) == (PLUGIN, True)
+    prompt = box.run("codex", "debug", "prompt-input", "hello")
+    # A plugin's skills carry its name, in Codex as in Claude Code.
+    assert re.findall(rf"- ([\w:-]*{NAME}): Use when", prompt) == [f"{NAME}:{NAME}"]
+    box.run("codex", "plugin", "remove", PLUGIN)
+    prompt = box.run("codex", "debug", "prompt-input", "hello")
+    assert f"{NAME}: Use when" not in prompt
+
+
+def test_gemini_installs_it_as_an_extension(box: Sandbox, lean: Path) -> None:
+    box.trust(lean)
+    said = heard(box, "gemini", "extensions", "validate", str(lean))
+    assert "successfully validated" in said
+    heard(box, "gemini", "extensions", "install", str(lean), "--consent")
+    said = heard(box, "gemini", "extensions", "list")
+    assert re.search(rf"{NAME} \(\d+\.\d+\.\d+\)", said), said
+    skill = box.home / f".gemini/extensions/{NAME}/skills/{NAME}/SKILL.md"
+    assert f"  {NAME}: Use when" in said
+    assert skill.is_file()
+    heard(box, "gemini", "extensions", "uninstall", NAME)
+    assert not skill.exists()
+
+
+@pytest.mark.parametrize(
+    "folder", [".opencode/skill", ".opencode/skills", ".claude/skills"]
+)
+def test_opencode_which_has_no_plugins_of_skills_reads_a_copy(
+    folder: str, box: Sandbox, lean: Path
+) -> None:
+    target = box.project / folder / NAME
+    shutil.copytree(lean / "skills" / NAME, target)
+    found = json.loads(box.run("opencode", "debug", "skill"))
+    where = [skill["location"] for skill in found if skill["name"] == NAME]
+    assert where == [str(target / "SKILL.md")]
