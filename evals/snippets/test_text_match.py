@@ -1,0 +1,160 @@
+"""Evals for snippets/text_match.py."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Index, Select, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from snippets.engine import new_engine
+from snippets.text_match import (
+    configure_folding,
+    contains,
+    ends,
+    fold,
+    fold_accents,
+    starts,
+)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Cake(Base):
+    __tablename__ = "cake"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+
+
+CAKES = {
+    1: "Éclair au café",
+    2: "ECLAIR",
+    3: "100% butter",
+    4: "1000 leaves",
+    5: "a_b/c",
+    6: "axb/c",
+    7: "ΟΔΟΣ",
+    8: "Straße",
+    9: None,
+    10: "100\uff05 wide",
+}
+
+
+@pytest.fixture
+async def engine(engine: AsyncEngine, database: str) -> AsyncEngine:
+    """The eval's engine, whose connections can fold."""
+    configure_folding(engine)
+    await engine.dispose()
+    return engine
+
+
+async def found(session: AsyncSession, condition: Any) -> list[int]:
+    rows = [{"id": i, "name": name} for i, name in CAKES.items()]
+    if await session.get(Cake, 1) is None:
+        await session.execute(insert(Cake), rows)
+    stmt = select(Cake.id).where(condition).order_by(Cake.id)
+    return list(await session.scalars(stmt))
+
+
+@pytest.mark.trap("ascii-folding")
+async def test_like_and_lower_fold_ascii_only_on_sqlite(
+    session: AsyncSession, database: str
+) -> None:
+    by_hand = {
+        "like": Cake.name.like("%eclair"),
+        "ilike": Cake.name.ilike("%éclair%"),
+        "lower": func.lower(Cake.name).contains("éclair"),
+    }
+    lost = {
+        "sqlite": {"like": [2], "ilike": [], "lower": []},
+        "postgresql": {"like": [], "ilike": [1], "lower": [1]},
+    }
+    for name, condition in by_hand.items():
+        assert await found(session, condition) == lost[database][name], name
+    assert await found(session, contains(Cake.name, "éclair")) == [1]
+    assert await found(session, contains(Cake.name, "ÉCLAIR")) == [1]
+    assert await found(session, contains(Cake.name, "eclair")) == [2]
+
+
+@pytest.mark.trap("wildcard-in-search")
+async def test_a_percent_sign_by_hand_matches_everything(session: AsyncSession) -> None:
+    assert await found(session, Cake.name.icontains("%")) == [*range(1, 9), 10]
+    assert await found(session, contains(Cake.name, "%")) == [3]
+
+
+@pytest.mark.parametrize(
+    ("match", "text", "expected"),
+    [
+        (contains, "_", [5]),
+        (contains, "B/C", [5, 6]),
+        (contains, "/", [5, 6]),
+        (contains, "0%", [3]),
+        (contains, "\\", []),
+        (contains, "", [*range(1, 9), 10]),
+        (contains, "οδος", []),
+        (contains, "οδοσ", [7]),
+        (contains, "straße", [8]),
+        (contains, "strasse", []),
+        (starts, "éclair", [1]),
+        (starts, "CAFÉ", []),
+        (starts, "100%", [3]),
+        (starts, "b/c", []),
+        (ends, "CAFÉ", [1]),
+        (ends, "éclair", []),
+        (ends, "_b/C", [5]),
+    ],
+)
+async def test_the_text_is_found_as_it_is(
+    session: AsyncSession, match: Any, text: str, expected: list[int]
+) -> None:
+    assert await found(session, match(Cake.name, text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("match", "text", "expected"),
+    [
+        (contains, "ECLAIR", [1, 2]),
+        (contains, "ÉCLAIR", [1, 2]),
+        (starts, "éClair a", [1]),
+        (ends, "CAFE\u0301", [1]),
+        (contains, "100\uff05", [10]),
+        (contains, "strasse", []),
+    ],
+)
+async def test_accents_fold_where_asked(
+    session: AsyncSession, match: Any, text: str, expected: list[int]
+) -> None:
+    assert await found(session, match(Cake.name, text, fold_accents)) == expected
+
+
+@pytest.mark.parametrize("key", [fold, fold_accents], ids=["case", "accents"])
+async def test_what_is_null_stays_null(session: AsyncSession, key: Any) -> None:
+    assert await found(session, key(Cake.name).is_(None)) == [9]
+
+
+@pytest.mark.parametrize("key", [fold, fold_accents], ids=["case", "accents"])
+async def test_an_index_on_the_folded_text_serves_equality(
+    session: AsyncSession, plan: Callable[..., Awaitable[str]], key: Any
+) -> None:
+    index = Index("cake_folded", key(Cake.name))
+    conn = await session.connection()
+    await conn.run_sync(index.create)
+    Cake.__table__.indexes.discard(index)  # type: ignore[attr-defined]
+    stmt: Select[Any] = select(Cake.id).where(key(Cake.name) == key("ECLAIR"))
+    assert "cake_folded" in await plan(session, stmt, seqscan=False)
+    assert await found(session, key(Cake.name) == key("ECLAIR")) in ([2], [1, 2])
+
+
+async def test_every_connection_can_fold(fresh_database: Any, database: str) -> None:
+    engine = new_engine(fresh_database)
+    configure_folding(engine)
+    for _ in range(2):
+        async with engine.connect() as conn:
+            assert await conn.scalar(select(fold("É"))) == "é"
+        await engine.dispose()
