@@ -40,7 +40,7 @@ class SortFields:
         names = [part.removeprefix("-") for part in asked]
         if len(set(names)) < len(names) or not self.fields.keys() >= set(names):
             raise InvalidSort(
-                f"cannot sort by {text!r}: expected names from"
+                f"cannot sort by {str(text)[:80]!r}: expected names from"
                 f" {', '.join(self.fields)}, each once, with commas between them and"
                 " - before one for descending"
             )
