@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -36,6 +36,42 @@ CALLS = {
         ' ondelete="CASCADE")'
     ),
     "not null": 'set_not_null("parcel", "weight", sa.Integer())',
+}
+
+# Notes, at the end of each DDL statement and in its transaction, which locks on the
+# tables it holds, and how many of their rows it has read.
+RECORD = [
+    "CREATE TABLE seen (query TEXT, mode TEXT, rows_read BIGINT)",
+    """
+    CREATE FUNCTION rows_read() RETURNS BIGINT LANGUAGE sql AS $$
+        SELECT sum(seq_tup_read)::bigint FROM pg_stat_xact_all_tables
+        WHERE relname IN ('parcel', 'van')
+    $$
+    """,
+    """
+    CREATE FUNCTION note_start() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM set_config('seen.before', rows_read()::text, false);
+    END $$
+    """,
+    """
+    CREATE FUNCTION note_end() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO seen SELECT current_query(), l.mode,
+            rows_read() - current_setting('seen.before')::bigint
+        FROM pg_locks l WHERE l.pid = pg_backend_pid()
+            AND l.relation IN ('parcel'::regclass, 'van'::regclass);
+    END $$
+    """,
+    "CREATE EVENT TRIGGER note_start ON ddl_command_start"
+    " EXECUTE FUNCTION note_start()",
+    "CREATE EVENT TRIGGER note_end ON ddl_command_end EXECUTE FUNCTION note_end()",
+]
+# Locks beside which rows are read and written.
+# https://www.postgresql.org/docs/current/explicit-locking.html#TABLE-LOCK-COMPATIBILITY
+HARMLESS = {
+    "AccessShareLock",
+    "RowShareLock",
+    "RowExclusiveLock",
+    "ShareUpdateExclusiveLock",
 }
 
 
@@ -101,5 +137,25 @@ async def traffic(engine: AsyncEngine) -> AsyncIterator[list[int]]:
         group.create_task(read())
         try:
             yield added
+        finally:
+            stop.set()
+
+
+@asynccontextmanager
+async def meanwhile(*works: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Call each again and again while the block runs, and at least once."""
+    stop = asyncio.Event()
+
+    async def repeat(work: Callable[[], Awaitable[None]]) -> None:
+        await work()
+        while not stop.is_set():
+            await asyncio.sleep(0)
+            await work()
+
+    async with asyncio.TaskGroup() as group:
+        for work in works:
+            group.create_task(repeat(work))
+        try:
+            yield
         finally:
             stop.set()

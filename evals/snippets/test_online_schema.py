@@ -17,43 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from evals.harness.migrations import History
 from evals.harness.project import ROOT
-from evals.harness.shop import CALLS, REVISION, open_shop, scalar, traffic
-
-# Locks beside which rows are read and written.
-# https://www.postgresql.org/docs/current/explicit-locking.html#TABLE-LOCK-COMPATIBILITY
-HARMLESS = {
-    "AccessShareLock",
-    "RowShareLock",
-    "RowExclusiveLock",
-    "ShareUpdateExclusiveLock",
-}
-# Notes, at the end of each DDL statement and in its transaction, which locks on the
-# tables it holds, and how many of their rows it has read.
-RECORD = [
-    "CREATE TABLE seen (query TEXT, mode TEXT, rows_read BIGINT)",
-    """
-    CREATE FUNCTION rows_read() RETURNS BIGINT LANGUAGE sql AS $$
-        SELECT sum(seq_tup_read)::bigint FROM pg_stat_xact_all_tables
-        WHERE relname IN ('parcel', 'van')
-    $$
-    """,
-    """
-    CREATE FUNCTION note_start() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
-        PERFORM set_config('seen.before', rows_read()::text, false);
-    END $$
-    """,
-    """
-    CREATE FUNCTION note_end() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
-        INSERT INTO seen SELECT current_query(), l.mode,
-            rows_read() - current_setting('seen.before')::bigint
-        FROM pg_locks l WHERE l.pid = pg_backend_pid()
-            AND l.relation IN ('parcel'::regclass, 'van'::regclass);
-    END $$
-    """,
-    "CREATE EVENT TRIGGER note_start ON ddl_command_start"
-    " EXECUTE FUNCTION note_start()",
-    "CREATE EVENT TRIGGER note_end ON ddl_command_end EXECUTE FUNCTION note_end()",
-]
+from evals.harness.shop import (
+    CALLS,
+    HARMLESS,
+    RECORD,
+    REVISION,
+    open_shop,
+    scalar,
+    traffic,
+)
 
 
 @pytest.fixture
