@@ -159,7 +159,11 @@ class Sandbox:
         )  # fmt: skip
 
     def start(
-        self, *args: str, timeout: float = 120, cwd: Path | None = None
+        self,
+        *args: str,
+        timeout: float = 120,
+        cwd: Path | None = None,
+        stdin: str = "",
     ) -> subprocess.CompletedProcess[str]:
         """Run a client's command; whether it failed is for the caller to say."""
         found = shutil.which(args[0], path=self.tools.search_path)
@@ -169,7 +173,7 @@ class Sandbox:
             [found, *args[1:]],
             cwd=cwd or self.project,
             env=self.environment(),
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             encoding="utf-8",
             timeout=timeout,
