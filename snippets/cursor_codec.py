@@ -109,14 +109,14 @@ def decode_cursor(text: str, *, binding: bytes, secret: bytes = b"") -> Cursor:
     """
     try:
         return _decode(text, binding, secret)
-    except (ValueError, KeyError, IndexError, ArithmeticError) as exc:
+    except (ValueError, KeyError, ArithmeticError) as exc:
         raise InvalidCursor from exc
 
 
 def _decode(text: str, binding: bytes, secret: bytes) -> Cursor:
     if len(text) > MAX_CURSOR:
         raise InvalidCursor
-    data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    data = urlsafe_b64decode(text + "==")
     signature, payload = data[:SIGNATURE], data[SIGNATURE:]
     same = urlsafe_b64encode(data).decode().rstrip("=") == text
     if not (same and compare_digest(signature, _sign(payload, binding, secret))):

@@ -8,8 +8,7 @@ of the index on: https://use-the-index-luke.com/sql/partial-results/fetch-next-p
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
@@ -24,8 +23,7 @@ from sqlalchemy import (
 from .total_order import RAW, SortKey
 
 
-@dataclass(frozen=True)
-class Range:
+class Range(NamedTuple):
     """The rows that fulfil all of `where`, and how to sort them."""
 
     where: list[ColumnElement[bool]]
@@ -34,10 +32,10 @@ class Range:
 
 def ranges(
     keys: Sequence[SortKey],
-    values: Sequence[Any] = (),
+    values: Sequence[Any],
     *,
-    tied: int = 0,
-    rows_seek: bool = True,
+    tied: int,
+    rows_seek: bool,
 ) -> Iterator[Range]:
     """Yield the rows that stand at `values` or behind them, range by range.
 

@@ -19,6 +19,11 @@ ATTRIBUTES = (
     *("name", "operator", "modifier", "text", "field", "collation", "keyword"),
     *("isouter", "full", "modifiers"),
 )
+# What tells apart whose children they are: WHERE or HAVING, PARTITION BY or ORDER BY.
+PARTS = (
+    *("_having_criteria", "_group_by_clauses", "_distinct"),
+    *("partition_by", "order_by", "value"),
+)
 
 
 def statement_fingerprint(*elements: ExternallyTraversible) -> bytes:
@@ -58,18 +63,22 @@ def _attributes(node: Any, aliases: dict[str, str]) -> Iterator[str]:
     for name in ATTRIBUTES:
         if name in state:
             yield _text(state[name], aliases)
+    for name in PARTS:
+        if (part := state.get(name)) is not None:
+            yield f"{name} {len(part)}" if isinstance(part, tuple) else name
+    for *_, flags in state.get("_setup_joins", ()):
+        yield repr(flags)
     if "cast" in node.__visit_name__:
         yield repr(node.type)
 
 
 def _text(attribute: object, aliases: dict[str, str]) -> str:
-    if isinstance(attribute, str):
-        if "%(" in attribute:
-            return aliases.setdefault(attribute, f"alias {len(aliases)}")
-        return attribute
     # Of an operator the name: its own text is a place in memory.
     name = getattr(attribute, "opstring", getattr(attribute, "__name__", attribute))
-    return str(name)
+    text = str(name)
+    if "%(" in text:
+        return aliases.setdefault(text, f"alias {len(aliases)}")
+    return text
 
 
 def _value(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import FrozenInstanceError
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from hashlib import blake2b
@@ -203,8 +204,12 @@ def test_the_longest_cursor_works_and_a_longer_one_is_not_made() -> None:
 
 
 def test_a_type_that_cannot_be_written_is_named() -> None:
-    with pytest.raises(TypeError, match="cannot carry IPv4Address: sort by a cast"):
+    with pytest.raises(TypeError) as caught:
         encode_cursor(Cursor((IPv4Address("10.0.0.1"),)), binding=BINDING)
+    assert str(caught.value) == (
+        "a cursor cannot carry IPv4Address: sort by a cast of it to text, a number or a"
+        " timestamp"
+    )
 
 
 def forged(payload: bytes) -> str:
@@ -256,3 +261,38 @@ def test_the_next_process_reads_it() -> None:
         check=True,
     )
     assert done.stdout.strip() == repr((NOON, "é"))
+
+
+def test_a_number_is_as_large_as_the_database_takes_it() -> None:
+    for number in (2**63 - 1, -(2**63), Decimal("1E131072"), Decimal("1E-131072")):
+        assert through(Cursor((number,))).values == (number,)
+    for number in (2**63, -(2**63) - 1, Decimal("1E131073"), Decimal("1E-131073")):
+        refused(encode_cursor(Cursor((number,)), binding=BINDING))
+
+
+def test_a_cursor_that_is_too_long_is_not_even_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(codec, "MAX_CURSOR", 2 * MAX_CURSOR)
+        long = encode_cursor(Cursor(("x" * MAX_CURSOR,)), binding=BINDING)
+        assert through(Cursor(("x" * MAX_CURSOR,))).values == ("x" * MAX_CURSOR,)
+    refused(long)
+
+
+def test_a_cursor_of_an_older_copy_is_still_read() -> None:
+    old = {
+        b"": "yv9Z6BZ2GDYyN5hxOQf-2gEBAWkAATdzAALDqQ",
+        b"key": "nxE6_ae6TriugEBT-PP-IAEBAWkAATdzAALDqQ",
+    }
+    place = Cursor((7, "é"), backward=True, tied=1)
+    for secret, text_ in old.items():
+        assert encode_cursor(place, binding=BINDING, secret=secret) == text_
+        assert decode_cursor(text_, binding=BINDING, secret=secret) == place
+
+
+def test_a_place_cannot_be_changed_and_is_the_beginning_of_a_page() -> None:
+    place = Cursor((1,))
+    assert place == Cursor((1,), backward=False, inclusive=False, tied=0)
+    with pytest.raises(FrozenInstanceError):
+        place.tied = 1  # type: ignore[misc]

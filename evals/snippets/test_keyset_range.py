@@ -159,6 +159,42 @@ def test_null_is_a_range_of_its_own_on_its_side() -> None:
     ]
 
 
+def test_ties_that_end_with_null_are_not_joined_to_what_follows() -> None:
+    keys = total_order(Card, Card.suit, Card.face)
+    assert shape(keys, 7, None, 1, tied=2) == [
+        "card.suit = 7 AND card.face IS NULL AND card.id >= 1",
+        "card.suit > 7",
+        "card.suit IS NULL",
+    ]
+    assert shape(keys, None, 5, 1, tied=2) == [
+        "card.suit IS NULL AND (card.face, card.id) >= (5, 1)",
+        "card.suit IS NULL AND card.face IS NULL",
+    ]
+    assert shape(keys, 7, 5, 1, tied=2) == [
+        "card.suit = 7 AND (card.face, card.id) >= (5, 1)",
+        "card.suit = 7 AND card.face IS NULL",
+        "card.suit > 7",
+        "card.suit IS NULL",
+    ]
+
+
+def test_only_the_settled_keys_need_no_place_for_null() -> None:
+    keys = total_order(Card, Card.suit, Card.face)
+    first = next(ranges(keys, (), tied=0, rows_seek=True))
+    assert [str(order) for order in first.order_by] == [
+        "card.suit ASC",
+        "card.face ASC NULLS LAST",
+        "card.id ASC",
+    ]
+    plain = total_order(Play, Play.at, Play.score)
+    first = next(ranges(plain, (), tied=0, rows_seek=True))
+    assert [str(order) for order in first.order_by] == [
+        "play.at ASC",
+        "play.score ASC NULLS LAST",
+        "play.id ASC",
+    ]
+
+
 async def fill(session: AsyncSession) -> None:
     await session.execute(text(FILL), {"many": MANY})
     await session.commit()

@@ -158,6 +158,8 @@ class Source:
                     yield *self.span(caught), f"({rest},)", mutation
             case ast.ExceptHandler(type=ast.expr() as caught):
                 yield *self.span(caught), "()", f"without {self.text(caught)}"
+            case ast.keyword(arg="strict", value=ast.Constant(value=False)):
+                pass  # what zip does without it
             case ast.keyword(arg=arg):
                 yield *self.argument(node), "", f"without {arg or '**'}="
             case ast.Call(func=ast.Attribute(value=ast.Call() | ast.Await() as inner)):
