@@ -1,0 +1,74 @@
+"""Evals for snippets/bulk_rows.py."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import JSON, Integer, String
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import TypeEngine
+
+from snippets.base import UtcDateTime
+from snippets.bulk_rows import ABSENT, BadRow, Row, Rows, Values, batches, bind
+
+Types = list[TypeEngine[Any]]
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+async def rows(number: int) -> AsyncIterator[Row]:
+    for i in range(number):
+        yield {"n": i}
+
+
+async def numbers(rows: Rows, size: int) -> list[tuple[int, list[int]]]:
+    return [
+        (first, [row["n"] for row in part]) async for first, part in batches(rows, size)
+    ]
+
+
+async def test_batches_know_the_number_of_their_first_row() -> None:
+    expected = [(1, [0, 1]), (3, [2, 3]), (5, [4])]
+    assert await numbers(rows(5), 2) == expected
+    assert await numbers(({"n": i} for i in range(5)), 2) == expected
+    assert await numbers([{"n": 0}, {"n": 1}], 2) == [(1, [0, 1])]
+    assert await numbers([], 2) == []
+
+
+async def test_no_row_is_read_before_it_is_needed() -> None:
+    source = rows(5)
+    parts = batches(source, 2)
+    await anext(parts)
+    assert await anext(source) == {"n": 2}
+
+
+async def test_values_go_through_the_types_of_their_columns(
+    session: AsyncSession, database: str
+) -> None:
+    connection = await session.connection()
+    dialect = connection.dialect
+    types: Types = [UtcDateTime(), Integer(), JSON()]
+    values: Values = {"at": [NOON, None], "n": [1, ABSENT], "tags": [ABSENT, None]}
+    first, second = bind(values, types, [1, 2], dialect)
+    at = {"sqlite": "2026-01-01 12:00:00.000000", "postgresql": NOON}[database]
+    assert first == (at, 1, None)
+    # A JSON null is a value; what is absent is none.
+    assert second == (None, None, "null")
+    sql = {"sqlite": "SELECT ?, ?", "postgresql": "SELECT $1::timestamptz, $2::int"}
+    found = await connection.exec_driver_sql(sql[database], first[:2])
+    assert tuple(found.one()) == (at, 1)
+
+
+async def test_a_value_that_its_type_refuses_is_named_with_its_row(
+    session: AsyncSession,
+) -> None:
+    dialect = (await session.connection()).dialect
+    values: Values = {"a": ["x", "y"], "at": [NOON, "noon"]}
+    types: Types = [String(), UtcDateTime()]
+    with pytest.raises(BadRow) as caught:
+        bind(values, types, [11, 14], dialect)
+    assert str(caught.value) == "row 14: this value is refused: at"
+    assert (caught.value.number, caught.value.fields) == (14, ("at",))
+    assert isinstance(caught.value.__cause__, AttributeError)

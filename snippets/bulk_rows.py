@@ -1,0 +1,76 @@
+"""Rows for a bulk write: any iterable of mappings, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Dialect
+from sqlalchemy.types import TypeEngine
+
+from .domain_error import DomainError
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+Rows = Iterable[Row] | AsyncIterable[Row]
+Values = dict[str, list[Any]]
+ABSENT = object()
+
+
+class BadRow(DomainError):
+    """A row that cannot be written. `number` counts the rows of the input from 1."""
+
+    def __init__(self, number: int, problem: str, *fields: str) -> None:
+        super().__init__(fields)
+        self.number = number
+        self.args = (": ".join([f"row {number}", problem, *fields]),)
+
+
+async def batches(rows: Rows, size: int) -> AsyncIterator[tuple[int, list[Row]]]:
+    """Yield rows of any iterable, `size` at a time, with the number of the first."""
+    number, batch = 1, list[Row]()
+    async for row in each(rows):
+        batch.append(row)
+        if len(batch) == size:
+            yield number, batch
+            number, batch = number + size, []
+    if batch:
+        yield number, batch
+
+
+async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+    """Yield the items of either kind of iterable."""
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item
+
+
+def bind(
+    values: Values,
+    types: Sequence[TypeEngine[Any]],
+    numbers: Sequence[int],
+    dialect: Dialect,
+) -> list[tuple[Any, ...]]:
+    """Return rows as the driver takes them: through the types of the columns.
+
+    Raises:
+        BadRow: a type refuses a value, such as a datetime without a time zone.
+    """
+    bound: list[list[Any]] = []
+    for (key, given), kind in zip(values.items(), types, strict=True):
+        process = kind.dialect_impl(dialect).bind_processor(dialect) or _as_is
+        bound.append([])
+        try:
+            for value in given:
+                bound[-1].append(None if value is ABSENT else process(value))
+        except Exception as exc:
+            number = numbers[len(bound[-1])]
+            raise BadRow(number, "this value is refused", key) from exc
+    return list(zip(*bound, strict=True))
+
+
+def _as_is(value: Any) -> Any:
+    return value

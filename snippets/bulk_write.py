@@ -1,0 +1,117 @@
+"""Rows into a table as fast as the driver can: COPY on PostgreSQL, else executemany.
+
+Neither has a limit of parameters, and both take what their driver takes: values that
+have been through the types of the columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnClause, MetaData, Table, TableClause, bindparam, insert
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import TypeDecorator, UserDefinedType
+
+from .bulk_rows import BadRow, Values, bind
+
+Tuples = Sequence[tuple[Any, ...]]
+
+
+async def write(
+    connection: AsyncConnection,
+    table: TableClause,
+    keys: Sequence[str],
+    values: Values,
+    numbers: Sequence[int],
+) -> None:
+    """Insert values, column by column, into the columns of a table with these keys.
+    `numbers` are those of the rows, for errors.
+
+    Enter a savepoint before: COPY would begin no transaction and commit itself.
+
+    Raises:
+        BadRow: a type or the driver does not take a value.
+        IntegrityError: the database refuses a row. DBAPIError: any other reason.
+    """
+    if not values:
+        raise BadRow(numbers[0], "it is empty")
+    dialect = connection.dialect
+    columns = [table.columns[key] for key in keys]
+    # COPY knows no casts, no functions, and no default that is not the server's.
+    left = [c for c in table.columns if c.default is not None and c.key not in keys]
+    if dialect.name == "postgresql" and not left and all(map(_plain, columns)):
+        rows = bind(values, [c.type for c in columns], numbers, dialect)
+        await _copy(connection, table, columns, rows, numbers)
+        return
+    # Without RETURNING, and with defaults that are SQL in the statement's text.
+    stmt = insert(table).inline().compile(dialect=dialect, column_keys=keys)
+    given = dict(zip(keys, values.items(), strict=True))
+    order = stmt.positiontup or []
+    parts = [given.get(n) or (n, [stmt.params[n]] * len(numbers)) for n in order]
+    rows = bind(dict(parts), [stmt.binds[n].type for n in order], numbers, dialect)
+    await connection.exec_driver_sql(str(stmt), rows)
+
+
+async def _copy(
+    connection: AsyncConnection,
+    table: TableClause,
+    columns: Sequence[ColumnClause[Any]],
+    rows: Tuples,
+    numbers: Sequence[int],
+) -> None:
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    number = 0
+
+    def counted() -> Iterator[tuple[Any, ...]]:
+        nonlocal number
+        for now, row in zip(numbers, rows, strict=True):
+            number = now
+            yield row
+
+    try:
+        await driver.copy_records_to_table(
+            table.name,
+            schema_name=table.schema,
+            columns=[column.name for column in columns],
+            records=counted(),
+        )
+    except (TypeError, ValueError, ArithmeticError, AttributeError) as exc:
+        # What asyncpg's encoders raise.
+        raise BadRow(number, "a value has the wrong type or is out of range") from exc
+    except Exception as exc:
+        if state := getattr(exc, "sqlstate", None):
+            raise _as_sqlalchemy(exc, state, connection, table) from exc
+        raise
+
+
+def _as_sqlalchemy(
+    exc: Exception, state: str, connection: AsyncConnection, table: TableClause
+) -> DBAPIError:
+    """Return what SQLAlchemy would raise if the statement were its own."""
+    dbapi: Any = connection.dialect.loaded_dbapi
+    orig = dbapi.Error(str(exc))
+    orig.sqlstate = orig.pgcode = state
+    orig.__cause__ = exc
+    kind = IntegrityError if state.startswith("23") else DBAPIError
+    return kind(f"COPY {table.fullname} FROM STDIN", None, orig)
+
+
+def _plain(column: ColumnClause[Any]) -> bool:
+    """Tell whether a type needs no SQL around its values, and asyncpg knows it."""
+    kind = column.type
+    if kind.bind_expression(bindparam("value", type_=kind)) is not None:
+        return False
+    while isinstance(kind, TypeDecorator):
+        kind = kind.impl_instance
+    return not isinstance(kind, UserDefinedType)
+
+
+def in_schema(connection: AsyncConnection, table: Table) -> Table:
+    """Return the table in the schema that `schema_translate_map` names."""
+    assert connection.sync_connection is not None
+    schema: Any = connection.sync_connection.schema_for_object(table)
+    if schema == table.schema:
+        return table
+    return table.to_metadata(MetaData(), schema=schema)
