@@ -6,7 +6,7 @@
 
 `session` and `sessions` are rolled back. `@pytest.mark.isolation("commit")` commits
 for real: concurrency, locks, NOTIFY, other processes. `isolation("clone")` lends a
-database whose tables the test may change.
+database whose tables the test may change, `isolation("empty")` one without tables.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .savepoint_isolation import IsolationBroken, isolated_sessions
 from .session import new_sessions
 from .task_leak import end_tasks
 
-KINDS = ("rollback", "commit", "clone")
+KINDS = ("rollback", "commit", "clone", "empty")
 Isolation = async_sessionmaker[AsyncSession] | AsyncEngine
 
 
@@ -63,7 +63,8 @@ async def isolation(
             await scratch.reset()
             raise
     else:
-        lent = scratch.clone() if kind == "clone" else scratch.lend()
+        is_empty = kind == "empty"
+        lent = scratch.lend() if kind == "commit" else scratch.clone(empty=is_empty)
         async with lent as engine:
             # Here code that opens an engine of its own sees what the test does.
             url = engine.url.render_as_string(hide_password=False)

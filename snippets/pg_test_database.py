@@ -102,11 +102,11 @@ class PostgresTestDatabase:
                 await self.reset()
 
     @asynccontextmanager
-    async def clone(self) -> AsyncGenerator[AsyncEngine, None]:
-        """Lend a copy, whose tables the test may change. It costs dozens of tests."""
+    async def clone(self, *, empty: bool = False) -> AsyncGenerator[AsyncEngine, None]:
+        """Lend a copy to change, or an `empty` database. It costs dozens of tests."""
         # Nobody may be connected to what is copied.
         await self.disconnect()
-        url = await self._databases.create(template=self._url)
+        url = await self._databases.create(None if empty else self._url)
         await self.connect()
         engine = _engine(url)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from sqlalchemy import URL, Connection
@@ -66,13 +66,14 @@ class SqliteTestDatabase:
         shutil.copyfile(self._template, self._file)
         self.engine = new_engine(_url(self._file), lock_timeout=PATIENCE)
 
-    async def reset(self) -> None:
-        """Put back the template's tables and rows: a copy of all pages.
+    async def reset(self, source: str | None = None) -> None:
+        """Put back the tables and rows of `source`, the template: a copy of all pages.
 
         Raises:
             ConnectionLeaked: a transaction that holds the lock was left open.
         """
-        template, file = self._connect(self._template), self._connect(self._file)
+        template = self._connect(source or self._template)
+        file = self._connect(self._file)
         with closing(template), closing(file):
             try:
                 # The copy itself would wait for the lock for ever.
@@ -100,11 +101,16 @@ class SqliteTestDatabase:
             else:
                 await self.reset()
 
-    def clone(self) -> AbstractAsyncContextManager[AsyncEngine]:
-        """Lend a database whose tables the test may change: on SQLite, that is any."""
-        return self.lend()
+    @asynccontextmanager
+    async def clone(self, *, empty: bool = False) -> AsyncGenerator[AsyncEngine, None]:
+        """Lend a database whose tables the test may change: on SQLite, that is any.
+        An `empty` one has none, for tests of migrations."""
+        async with self.lend() as engine:
+            if empty:
+                await self.reset(":memory:")
+            yield engine
 
-    def _connect(self, file: Path) -> sqlite3.Connection:
+    def _connect(self, file: Path | str) -> sqlite3.Connection:
         return sqlite3.connect(file, timeout=PATIENCE, isolation_level=None)
 
 

@@ -69,6 +69,13 @@ async def test_a_test_may_drop_tables(engine):
         await connection.execute(text("DROP TABLE note"))
 
 
+@pytest.mark.isolation("empty")
+async def test_a_test_of_migrations_makes_its_tables_itself(engine):
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE note (other integer)"))
+        await connection.execute(text("INSERT INTO note (other) VALUES (1)"))
+
+
 @pytest.mark.isolation("commit")
 async def test_commits_are_seen_by_other_connections(sessions, engine):
     both = asyncio.Barrier(2)
@@ -100,7 +107,7 @@ class TestGrouped:
     async def test_a_method_runs_too(self, sessions):
         assert await count(sessions) == 0
 """
-TESTS = 11
+TESTS = 12
 MISBEHAVES = '''
 import asyncio
 
@@ -288,7 +295,7 @@ async def test_tests_that_misbehave_fail_and_the_next_ones_start_empty(
         "await or cancel the tasks that the test starts",
         "the code under test ended the transaction of the test",
         'a test that uses the engine needs @pytest.mark.isolation("commit")',
-        "isolation('comit'): expected one of ('rollback', 'commit', 'clone')",
+        "isolation('comit'): expected one of ('rollback', 'commit', 'clone', 'empty')",
     ):
         assert message in outcome.output
     assert await left_behind(suite, engine) == []

@@ -127,6 +127,21 @@ async def test_a_clone_may_lose_its_tables(scratch: PostgresTestDatabase) -> Non
         assert name not in databases.all()
 
 
+async def test_an_empty_one_has_no_tables_and_is_dropped(
+    scratch: PostgresTestDatabase, engine: AsyncEngine
+) -> None:
+    async with scratch.clone(empty=True) as lent:
+        async with lent.begin() as connection:
+            await connection.execute(text("CREATE TABLE song (other text)"))
+        name = lent.url.database
+    async with scratch.lend() as lent:
+        await add(lent)
+        assert await rows(lent) == (1, ["free"])
+    async with engine.connect() as connection:
+        names = await connection.scalars(text("SELECT datname FROM pg_database"))
+        assert name not in names.all()
+
+
 async def test_tests_wait_five_seconds_for_a_lock_and_do_not_wait_for_the_disk(
     engine: AsyncEngine,
 ) -> None:

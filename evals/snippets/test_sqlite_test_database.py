@@ -75,6 +75,16 @@ async def test_each_borrower_finds_what_the_schema_made_and_no_more(
                 await connection.execute(text("SELECT * FROM extra"))
 
 
+async def test_an_empty_one_has_no_tables(scratch: SqliteTestDatabase) -> None:
+    async with scratch.clone(empty=True) as lent, lent.begin() as connection:
+        await connection.execute(text("CREATE TABLE song (other text)"))
+        tables = await connection.scalars(text("SELECT name FROM sqlite_master"))
+        assert tables.all() == ["song"]
+    async with scratch.lend() as lent:
+        await add(lent)
+        assert await rows(lent) == (1, ["free"])
+
+
 async def test_the_connections_are_kept_from_test_to_test(
     scratch: SqliteTestDatabase,
 ) -> None:
