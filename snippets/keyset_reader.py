@@ -30,7 +30,7 @@ class KeysetReader:
         self.backward = [key.reversed() for key in keys]
         # The database evaluates the keys: an object that the session holds already
         # keeps its old values, and Python's are not always those that were compared.
-        self.columns = [key.raw.label(f"key_{i}") for i, key in enumerate(keys)]
+        self.columns = [key.raw.label(None) for key in keys]
         self.first = -len(keys)
         self.names = [f"keyset_{i}" for i in range(len(keys))]
         self.built: dict[tuple[Any, ...], list[Range]] = {}
@@ -118,7 +118,7 @@ class KeysetReader:
             or start.tied >= len(values)
             or any(
                 value is None and not key.nullable
-                for key, value in zip(self.keys, values, strict=True)
+                for key, value in zip(self.keys, values, strict=False)
             )
             or (dialect == "sqlite" and any(isinstance(v, NOT_SQLITE) for v in values))
         ):
