@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, Index, MetaData, func, null, select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import JSON, Index, MetaData, cast, func, null, select, update
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH, array
+from sqlalchemy.exc import CompileError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm.attributes import flag_modified
 
 from snippets.base import NAMING_CONVENTION
 from snippets.base import Base as PackBase
+from snippets.database_error import savepoint
+from snippets.domain_error import DomainError
+from snippets.engine import new_engine
 from snippets.json_column import JsonDict, JsonList
+from snippets.session import new_sessions
 
 
 class Base(DeclarativeBase):
@@ -32,6 +40,17 @@ class Profile(Base):
     reversed: Mapped[Any | None] = mapped_column(JSON())
 
     __table_args__ = (Index("ix_profile_settings", "settings", postgresql_using="gin"),)
+
+
+SETTINGS = Profile.settings
+Index("ix_profile_theme", SETTINGS["theme"].as_string())
+
+
+class Event(Base):
+    __tablename__ = "event"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    data: Mapped[JsonDict]
 
 
 async def saved(session: AsyncSession, **values: Any) -> Profile:
@@ -71,6 +90,25 @@ async def test_a_change_inside_is_lost_and_an_assignment_is_not(
     assert profile.settings == {"menu": {"open": True}}
 
 
+@pytest.mark.parametrize("how", ["assign", "flag"])
+async def test_a_list_inside_is_saved_once_the_outer_value_is_told(
+    session: AsyncSession, how: str
+) -> None:
+    profile = await saved(session, settings={"menu": [1]}, tags=[["a"]])
+    assert profile.tags is not None
+    profile.settings["menu"].append(2)
+    profile.tags[0].append("b")
+    assert profile not in session.dirty
+    if how == "assign":
+        profile.settings["menu"] = [*profile.settings["menu"]]
+        profile.tags[0] = [*profile.tags[0]]
+    else:
+        flag_modified(profile, "settings")
+        flag_modified(profile, "tags")
+    profile = await reload(session, profile)
+    assert (profile.settings, profile.tags) == ({"menu": [1, 2]}, [["a", "b"]])
+
+
 async def test_each_row_has_a_default_of_its_own(session: AsyncSession) -> None:
     first = await saved(session)
     first.settings["secret"] = True
@@ -102,6 +140,84 @@ async def test_a_key_is_compared_as_text_or_number_on_both(
     assert await session.scalar(select(func.count()).where(missing)) == 2
 
 
+async def test_a_path_and_an_order_mean_the_same_on_both(
+    session: AsyncSession,
+) -> None:
+    for price, wanted in ((9.5, True), (10.25, False), (2.0, True)):
+        await saved(session, settings={"item": {"price": price, "ok": [wanted]}})
+    price = SETTINGS["item", "price"].as_float()
+    wanted = SETTINGS["item", "ok", 0].as_boolean()
+    stmt = select(price).where(wanted.is_(True), price < 100).order_by(price)
+    assert (await session.scalars(stmt)).all() == [2.0, 9.5]
+
+
+@pytest.mark.trap("json-key-missing")
+async def test_a_key_that_is_missing_is_null_only_as_text_on_sqlite(
+    session: AsyncSession, database: str
+) -> None:
+    for settings in ({}, {"theme": None}, {"theme": "dark"}):
+        await saved(session, settings=settings)
+
+    async def number(condition: Any) -> int | None:
+        return await session.scalar(select(func.count(Profile.id)).where(condition))
+
+    assert await number(SETTINGS["theme"].as_string().is_(None)) == 2
+    found = {"sqlite": 0, "postgresql": 1}  # where a null is a value, too
+    assert await number(SETTINGS["theme"].is_(None)) == found[database]
+
+
+@pytest.mark.trap("json-index-on-sqlite")
+async def test_an_index_on_a_key_is_used_by_postgresql_alone(
+    session: AsyncSession, database: str, plan: Any
+) -> None:
+    dark = select(Profile.id).where(SETTINGS["theme"].as_string() == "dark")
+    steps = await plan(session, dark, seqscan=False)
+    # The key is a parameter of the query, and text in the index.
+    assert ("ix_profile_theme" in steps) is (database == "postgresql")
+
+
+async def refused(session: AsyncSession, value: Any) -> str:
+    with pytest.raises(DomainError) as caught:
+        async with savepoint(session, Base.metadata):
+            session.add(Event(data={"value": value}))
+    return type(caught.value).__name__
+
+
+@pytest.mark.parametrize("value", ["a\0b", "\ud800"], ids=["NUL", "lone surrogate"])
+async def test_postgresql_refuses_text_that_sqlite_stores_in_json(
+    session: AsyncSession, database: str, value: str
+) -> None:
+    if database == "postgresql":
+        assert await refused(session, value) == "InvalidValue"
+        return
+    session.add(Event(data={"value": value}))
+    await session.flush()
+    assert (await session.scalars(select(Event.data))).one() == {"value": value}
+
+
+@pytest.mark.trap("json-nan")
+async def test_a_nan_spoils_every_query_on_sqlite_and_strict_json_refuses_it(
+    session: AsyncSession, database: str, engine: AsyncEngine
+) -> None:
+    key = select(Event.id).where(Event.data["other"].as_string() == "x")
+    if database == "sqlite":
+        session.add(Event(data={"value": float("nan")}))
+        await session.flush()
+        with pytest.raises(DBAPIError, match="malformed JSON"):
+            await session.scalars(key)
+        await session.rollback()
+    else:
+        assert await refused(session, float("nan")) == "InvalidValue"
+
+    strict = partial(json.dumps, allow_nan=False)
+    own = new_engine(engine.url, json_serializer=strict)
+    async with new_sessions(own)() as other:
+        assert await refused(other, float("nan")) == "InvalidValue"
+        assert await refused(other, float("inf")) == "InvalidValue"
+        assert (await other.scalars(key)).all() == []
+    await own.dispose()
+
+
 @pytest.mark.trap("json-distinct")
 async def test_rows_can_be_distinct_which_plain_json_cannot_on_postgresql(
     session: AsyncSession, database: str
@@ -130,3 +246,31 @@ async def test_containment_is_an_operator_of_postgresql_alone(
     else:
         assert (await session.scalars(contains)).all() == [profile.id]
         assert "ix_profile_settings" in await plan(session, contains, seqscan=False)
+
+
+async def test_the_other_operators_of_jsonb_use_the_same_index(
+    session: AsyncSession, database: str, plan: Any
+) -> None:
+    profile = await saved(session, settings={"theme": "dark", "sizes": [9, 12]})
+    path = cast("$.sizes[*] ? (@ > 10)", JSONPATH)
+    conditions = [
+        SETTINGS.has_key("theme"),
+        SETTINGS.has_any(array(["none", "theme"])),
+        SETTINGS.has_all(array(["sizes", "theme"])),
+        SETTINGS.path_exists(path),
+    ]
+    for condition in conditions:
+        stmt = select(Profile.id).where(condition)
+        if database == "sqlite":
+            with pytest.raises((DBAPIError, CompileError)):
+                await session.scalars(stmt)
+            continue
+        assert (await session.scalars(stmt)).all() == [profile.id]
+        assert "ix_profile_settings" in await plan(session, stmt, seqscan=False)
+    if database == "postgresql":
+        inside = select(Profile.id).where(SETTINGS.contained_by({"theme": "dark"}))
+        assert (await session.scalars(inside)).all() == []
+        merged = SETTINGS.concat(cast({"theme": "light"}, JSONB))
+        await session.execute(update(Profile).values(settings=merged))
+        await session.refresh(profile)
+        assert profile.settings == {"theme": "light", "sizes": [9, 12]}
