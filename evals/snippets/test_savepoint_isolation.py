@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Protocol
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from sqlalchemy import URL, ForeignKey, func, select, text
@@ -16,6 +18,8 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from snippets.database_error import savepoint
+from snippets.domain_error import AlreadyExists
 from snippets.savepoint_isolation import IsolationBroken, isolated_sessions
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -312,3 +316,92 @@ async def test_the_time_of_the_database_stands_still(
 
     # On SQLite a second has one name, whoever commits.
     assert len(moments) == 1 or database == "sqlite"
+
+
+class Authors(Protocol):
+    """What the service needs to know of the database."""
+
+    async def find(self, name: str) -> Author | None: ...
+    async def add(self, author: Author) -> None: ...
+
+
+async def register(authors: Authors, name: str) -> str:
+    """A service: rules and no database."""
+    name = " ".join(name.split())
+    if not name or await authors.find(name):
+        return "refused"
+    await authors.add(Author(name=name))
+    return "registered"
+
+
+class StoredAuthors:
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def find(self, name: str) -> Author | None:
+        return await self.session.scalar(select(Author).filter_by(name=name))
+
+    async def add(self, author: Author) -> None:
+        async with savepoint(self.session, Base.metadata):
+            self.session.add(author)
+
+
+class FakeAuthors:
+    def __init__(self) -> None:
+        self.rows: dict[str, Author] = {}
+
+    async def find(self, name: str) -> Author | None:
+        return self.rows.get(name)
+
+    async def add(self, author: Author) -> None:
+        if author.name in self.rows:
+            raise AlreadyExists
+        self.rows[author.name] = author
+
+
+async def test_a_service_is_tested_with_a_repository_that_keeps_a_dict() -> None:
+    authors = FakeAuthors()
+    assert await register(authors, " ann  lee ") == "registered"
+    assert await register(authors, "ann lee") == "refused"
+    assert await register(authors, " ") == "refused"
+    assert list(authors.rows) == ["ann lee"]
+
+
+@pytest.mark.parametrize("kind", ["fake", "stored"])
+async def test_the_fake_does_what_the_stored_one_does(
+    engine: AsyncEngine, kind: str
+) -> None:
+    """Without this test a fake proves nothing: it drifts away from the database."""
+    async with isolated_sessions(engine) as isolated, isolated() as session:
+        authors = FakeAuthors() if kind == "fake" else StoredAuthors(session)
+        assert await authors.find("ann") is None
+        await authors.add(Author(name="ann"))
+        with pytest.raises(AlreadyExists):
+            await authors.add(Author(name="ann"))
+        found = await authors.find("ann")
+        assert found is not None
+        assert found.name == "ann"
+        assert await authors.find("Ann") is None
+
+
+@pytest.mark.trap("mocked-session")
+async def test_a_mocked_session_takes_what_the_database_refuses(
+    engine: AsyncEngine,
+) -> None:
+    async def rename_all(session: AsyncSession) -> int:
+        authors = (await session.scalars(select(Author))).all()
+        for author in authors:
+            author.name = "the same"
+        await session.commit()
+        return len(authors)
+
+    mocked = AsyncMock(spec=AsyncSession)
+    found = [Author(name="ann"), Author(name="bob")]
+    mocked.scalars.return_value = Mock(all=lambda: found)
+    assert await rename_all(mocked) == 2  # green
+    mocked.commit.assert_awaited_once()
+
+    async with isolated_sessions(engine) as isolated, isolated() as session:
+        session.add_all([Author(name="ann"), Author(name="bob")])
+        with pytest.raises(IntegrityError):
+            await rename_all(session)
