@@ -19,10 +19,11 @@ from sqlalchemy.types import TypeEngine
 
 from .online_step import (
     drop_constraint,
+    literal,
     on_postgresql,
     own_transactions,
     quoted,
-    unlimited,
+    validate,
 )
 
 
@@ -34,7 +35,7 @@ def add_check(name: str, table: str, condition: str) -> None:
             batch.create_check_constraint(
                 op.f(name), condition, postgresql_not_valid=True
             )
-        _validate(table, name)
+        validate(table, name)
 
 
 def add_foreign_key(
@@ -57,7 +58,7 @@ def add_foreign_key(
                 postgresql_not_valid=True,
                 **options,
             )
-        _validate(table, name)
+        validate(table, name)
 
 
 def set_not_null(table: str, column: str, existing_type: TypeEngine[Any]) -> None:
@@ -77,18 +78,10 @@ def set_not_null(table: str, column: str, existing_type: TypeEngine[Any]) -> Non
 def add_enum_value(enum: str, value: str) -> None:
     """Add a value to a native enum; revisions after this one may use it.
 
-    On SQLite an enum is text, and a CHECK, if there is one, is changed by
-    `op.batch_alter_table`.
+    On SQLite such an enum is text. `online_enum` changes one with a CHECK.
     """
     if on_postgresql():
-        label = value.replace("'", "''")
         with own_transactions():
-            op.execute(f"ALTER TYPE {quoted(enum)} ADD VALUE IF NOT EXISTS '{label}'")
-
-
-def _validate(table: str, name: str) -> None:
-    if on_postgresql():
-        with unlimited("statement_timeout"):
             op.execute(
-                f"ALTER TABLE {quoted(table)} VALIDATE CONSTRAINT {quoted(name)}"
+                f"ALTER TYPE {quoted(enum)} ADD VALUE IF NOT EXISTS {literal(value)}"
             )

@@ -44,9 +44,23 @@ def drop_constraint(table: str, name: str) -> None:
         )
 
 
+def validate(table: str, name: str) -> None:
+    """Check the rows that were there before the constraint, beside requests."""
+    if on_postgresql():
+        with unlimited("statement_timeout"):
+            op.execute(
+                f"ALTER TABLE {quoted(table)} VALIDATE CONSTRAINT {quoted(name)}"
+            )
+
+
 def on_postgresql() -> bool:
     return op.get_context().dialect.name == "postgresql"
 
 
 def quoted(name: str) -> str:
     return op.get_context().dialect.identifier_preparer.quote(name)
+
+
+def literal(value: str) -> str:
+    """Return `value` as SQL for `op.execute`, which takes ` :word` for a parameter."""
+    return "'" + value.replace("'", "''").replace(":", "\\:") + "'"
