@@ -96,13 +96,10 @@ def test_gemini_installs_it_as_an_extension(box: Sandbox, lean: Path) -> None:
     assert not skill.exists()
 
 
-@pytest.mark.parametrize(
-    "folder", [".opencode/skill", ".opencode/skills", ".claude/skills"]
-)
 def test_opencode_which_has_no_plugins_of_skills_reads_a_copy(
-    folder: str, box: Sandbox, lean: Path
+    box: Sandbox, lean: Path
 ) -> None:
-    target = box.project / folder / NAME
+    target = box.project / ".opencode/skills" / NAME
     shutil.copytree(lean / "skills" / NAME, target)
     found = json.loads(box.run("opencode", "debug", "skill"))
     where = [skill["location"] for skill in found if skill["name"] == NAME]

@@ -160,3 +160,19 @@ def test_servers_get_the_packages_that_their_files_name(
     assert (install in calls) == installed
     assert calls[-1] == "uv run --no-sync python -m pytest -n 2 evals/servers"
     assert lines[-1].startswith("servers: == 3 passed")
+
+
+def test_real_clients_come_last(machine: Machine) -> None:
+    for kind in ("servers", "clients"):
+        file = machine.clone / f"evals/{kind}/test_it.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text('"""Evals."""\n', encoding="utf-8")
+    code, lines, calls = machine.run()
+
+    assert code == 0, lines
+    asked = [call for call in calls if "pytest" in call]
+    assert [call.rpartition(" ")[2] for call in asked[-2:]] == [
+        "evals/servers",
+        "evals/clients",
+    ]
+    assert calls[-1] == "uv run --no-sync python -m pytest -n 2 evals/clients"
