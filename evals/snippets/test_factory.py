@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from functools import partial
+from importlib import import_module
+from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
+from freezegun import freeze_time
+from polyfactory.factories.sqlalchemy_factory import SQLAlchemyFactory
 from sqlalchemy import ForeignKey, func, inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    mapped_column,
+    relationship,
+)
 
 from snippets.base import UtcDateTime
 from snippets.factory import Factory, numbered_uuid
@@ -128,3 +141,126 @@ async def test_the_clock_of_the_database_is_not_that_of_the_test(
     assert player.seen_at - player.joined_at > timedelta(days=8000)
     fixed = await new_player.create(session, seen_at=NOON)
     assert fixed.seen_at == NOON
+
+
+class RandomTeam(SQLAlchemyFactory[Team]):
+    __set_relationships__ = True
+
+
+class RandomPlayer(SQLAlchemyFactory[Player]):
+    """Of polyfactory: random values for whatever the model has."""
+
+    __set_relationships__ = True
+    __set_primary_key__ = False
+    team = RandomTeam
+
+    @classmethod
+    def get_provider_map(cls) -> dict[Any, Callable[[], Any]]:
+        # Its datetimes are naive.
+        return {**super().get_provider_map(), datetime: lambda: NOON}
+
+
+# Its types are not exported.
+factory_boy: Any = import_module("factory")
+model_factory = partial(
+    factory_boy.make_factory,
+    FACTORY_CLASS=import_module("factory.alchemy").SQLAlchemyModelFactory,
+)
+TeamFactory = model_factory(
+    Team,
+    id=factory_boy.Sequence(numbered_uuid),
+    name=factory_boy.Sequence("team {}".format),
+)
+PlayerFactory = model_factory(
+    Player,
+    email=factory_boy.Sequence("player{}@example.org".format),
+    role="keeper",
+    joined_at=NOON,
+    team=factory_boy.SubFactory(TeamFactory),
+)
+
+
+@pytest.mark.parametrize("build", [RandomPlayer.batch, PlayerFactory.build_batch])
+async def test_other_libraries_build_and_the_session_stores(
+    sessions: async_sessionmaker[AsyncSession], build: Callable[..., list[Player]]
+) -> None:
+    async with sessions() as session:
+        players = build(3, role="coach")
+        session.add_all(players)
+        await session.flush()
+        assert len({player.team_id for player in players}) == 3
+        assert await session.scalar(select(func.count()).select_from(Player)) == 3
+    assert await count_rows(sessions, Player) == 0
+
+
+@pytest.mark.trap("factory-commits")
+async def test_what_polyfactory_creates_is_committed(
+    sessions: async_sessionmaker[AsyncSession],
+) -> None:
+    async with sessions() as session:
+        RandomTeam.__async_session__ = session
+        try:
+            await RandomTeam.create_async()
+        finally:
+            RandomTeam.__async_session__ = None
+        await session.rollback()
+    assert await count_rows(sessions, Team) == 1
+
+
+@pytest.mark.trap("unawaited-flush")
+async def test_what_factory_boy_creates_is_never_flushed(
+    session: AsyncSession,
+) -> None:
+    def create(given: AsyncSession | Session) -> Player:
+        for factory in (TeamFactory, PlayerFactory):
+            factory._meta.sqlalchemy_session = given
+            factory._meta.sqlalchemy_session_persistence = "flush"
+        player: Player = PlayerFactory()
+        gc.collect()
+        return player
+
+    with pytest.warns(RuntimeWarning, match=r"flush' was never awaited"):
+        player = create(session)
+    assert inspect(player).pending
+    assert player.id is None
+    session.expunge_all()
+
+    player = await session.run_sync(create)
+    assert inspect(player).persistent
+    assert player.team_id == player.team.id
+
+
+@pytest.mark.trap("frozen-loop")
+async def test_a_frozen_clock_stops_the_event_loop_too(session: AsyncSession) -> None:
+    """`asyncio.sleep`, timeouts and retries wait for ever."""
+
+    async def time_passes() -> bool:
+        before = asyncio.get_running_loop().time()
+        await session.execute(select(func.now()))
+        return asyncio.get_running_loop().time() > before
+
+    with freeze_time("2020-01-01"):
+        assert not await time_passes()
+    with freeze_time("2020-01-01", real_asyncio=True):
+        assert await time_passes()
+        await asyncio.sleep(0.001)
+        assert datetime.now(UTC).year == 2020
+
+
+async def test_what_python_makes_is_frozen_and_what_the_database_makes_is_not(
+    session: AsyncSession,
+) -> None:
+    new_player = Factory(
+        Player,
+        email="ann@example.org",
+        role="keeper",
+        joined_at=lambda n: datetime.now(UTC),
+        team=lambda n: Team(id=numbered_uuid(n), name="ours"),
+    )
+    with freeze_time("2020-01-01", real_asyncio=True):
+        player = await new_player.create(session)
+    await session.refresh(player)
+
+    assert player.joined_at == datetime(2020, 1, 1, tzinfo=UTC)
+    assert player.seen_at is not None
+    assert player.seen_at.year > 2020
