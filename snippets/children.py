@@ -48,19 +48,22 @@ async def first_children(
     parent = aliased(mapper.class_)
     names = [mapper.get_property_by_column(key).key for key in mapper.primary_key]
     keys = [getattr(parent, name) for name in names]
-    idents = [tuple(getattr(row, name) for name in names) for row in parents]
+
+    def ident(row: object) -> tuple[Any, ...]:
+        return tuple(getattr(row, name) for name in names)
+
+    found: dict[tuple[Any, ...], list[C]] = {ident(row): [] for row in parents}
     model = children.property.mapper.class_
     rank = func.row_number().over(partition_by=keys, order_by=order_by)
     ranked = (
         select(model, *keys, rank)
         .select_from(parent)
         .join(getattr(parent, children.key))
-        .where(tuple_(*keys).in_(idents))
+        .where(tuple_(*keys).in_(found))
         .subquery()
     )
-    *ident, place = list(ranked.c)[-1 - len(keys) :]
-    stmt = select(aliased(model, ranked), *ident).where(place <= limit).order_by(place)
-    found: dict[tuple[Any, ...], list[C]] = {ident: [] for ident in idents}
-    for child, *key in await session.execute(stmt):
-        found[tuple(key)].append(child)
-    return [(row, found[ident]) for row, ident in zip(parents, idents, strict=True)]
+    *key, place = list(ranked.c)[-1 - len(keys) :]
+    stmt = select(aliased(model, ranked), *key).where(place <= limit).order_by(place)
+    for child, *parent_key in await session.execute(stmt):
+        found[tuple(parent_key)].append(child)
+    return [(row, found[ident(row)]) for row in parents]

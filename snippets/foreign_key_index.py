@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import Column, MetaData, Table, UniqueConstraint
+from sqlalchemy import MetaData, Table, UniqueConstraint
 
 
 def unindexed_foreign_keys(metadata: MetaData) -> list[str]:
@@ -41,4 +41,4 @@ def _indexed(table: Table) -> Iterator[Sequence[object]]:
     for index in table.indexes:
         if not any(option.endswith("_where") for option in index.dialect_kwargs):
             # An expression is no column, whatever columns it is made of.
-            yield [part for part in index.expressions if isinstance(part, Column)]
+            yield list(index.expressions)

@@ -28,6 +28,6 @@ async def fetch_as(
     """
     fields: dict[str, FieldInfo] = schema.__pydantic_fields__
     model = stmt.column_descriptions[0]["entity"]
-    columns = [getattr(model, name).label(name) for name in fields]
+    columns = [getattr(model, name) for name in fields]
     rows = await session.execute(stmt.with_only_columns(*columns))
     return [schema.model_validate(dict(row)) for row in rows.mappings()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import MetaData, insert, select, update
+from sqlalchemy import MetaData, String, insert, select, update
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
@@ -72,6 +72,14 @@ async def test_writes_of_many_and_upserts_are_stamped(session: AsyncSession) -> 
         ("script:import", "worker:dunning"),
         ("script:import", "user:3"),
     ]
+
+
+def test_an_actor_has_room_for_64_characters() -> None:
+    columns = Base.metadata.tables["invoice"].columns
+    for name in ("created_by", "updated_by"):
+        kind = columns[name].type
+        assert isinstance(kind, String)
+        assert kind.length == 64
 
 
 async def test_what_nobody_writes_is_not_written(session: AsyncSession) -> None:

@@ -64,6 +64,7 @@ async def test_a_key_is_a_column_or_a_row_value(session: AsyncSession) -> None:
     session.add_all([letter, Page(letter_id=1, number=2), Page(letter_id=2, number=1)])
     await session.flush()
     letters, pages = Letters(session), Pages(session)
+    assert letters.session is session
 
     assert letters.ident(letter) == letter.id
     found = await session.scalars(select(Letter).where(letters.key() == letter.id))

@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     func,
+    literal,
     select,
 )
 from sqlalchemy.exc import IntegrityError, InvalidRequestError, SAWarning
@@ -353,6 +354,8 @@ async def test_children_are_counted_without_being_loaded(
     assert found[-1] == (f"{AUTHORS - 1:02}", 0)
     none = select(Author.name).where(number == 0)
     assert (await session.scalars(none)).all() == [f"{AUTHORS - 1:02}"]
+    inside = select(Author.name).where(~select(literal(1)).where(number > 0).exists())
+    assert (await session.scalars(inside)).all() == [f"{AUTHORS - 1:02}"]
 
 
 @pytest.mark.usefixtures("authors")
@@ -369,6 +372,11 @@ async def test_the_first_children_of_each_parent_come_in_one_statement(
     assert [book.year for book in found[0][1]] == [2003, 2002]
     assert {book.author_id for book in found[3][1]} == {parents[3].id}
     assert found[-1][1] == []
+    some = await first_children(session, parents[1:3], Author.books, limit=1)
+    assert [(author.name, len(books)) for author, books in some] == [
+        ("01", 1),
+        ("02", 1),
+    ]
     with statements() as sent:
         assert await first_children(session, [], Author.books, limit=2) == []
     assert sent == []

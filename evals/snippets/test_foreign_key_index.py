@@ -76,6 +76,10 @@ def table(*parts: Any, columns: str = "a b c") -> list[str]:
 def test_the_keys_without_an_index_are_named() -> None:
     assert unindexed_foreign_keys(Base.metadata) == ["jar(shelf_id)"]
     assert table() == ["child(a, b)"]
+    assert table(ForeignKeyConstraint(["c", "a"], ["parent.x", "parent.y"])) == [
+        "child(a, b)",
+        "child(c, a)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -100,6 +104,7 @@ def test_neither_a_partial_index_nor_one_on_an_expression_serves(dialect: str) -
     where: Any = {f"{dialect}_where": text("c > 0")}
     assert table(Index("ix", "a", "b", **where)) == ["child(a, b)"]
     assert table(Index("ix", "a", text("abs(b)"))) == ["child(a, b)"]
+    assert table(Index("ix", text("abs(c)"), "a", "b")) == ["child(a, b)"]
     assert table(Index("ix", "a", "b", text("abs(c)"))) == []
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, Index, MetaData, cast, func, null, select, update
+from sqlalchemy import JSON, Index, MetaData, cast, func, inspect, null, select, update
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH, array
 from sqlalchemy.exc import CompileError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -216,6 +216,16 @@ async def test_a_nan_spoils_every_query_on_sqlite_and_strict_json_refuses_it(
         assert await refused(other, float("inf")) == "InvalidValue"
         assert (await other.scalars(key)).all() == []
     await own.dispose()
+
+
+async def test_it_is_jsonb_on_postgresql_and_json_on_sqlite(
+    engine: AsyncEngine, database: str
+) -> None:
+    async with engine.connect() as conn:
+        columns = await conn.run_sync(lambda c: inspect(c).get_columns("profile"))
+    kinds = {c["name"]: str(c["type"]) for c in columns}
+    kind = {"sqlite": "JSON", "postgresql": "JSONB"}[database]
+    assert (kinds["settings"], kinds["tags"]) == (kind, kind)
 
 
 @pytest.mark.trap("json-distinct")

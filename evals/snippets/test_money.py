@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import MetaData, Numeric, func, select, text
@@ -128,6 +129,25 @@ async def test_what_cannot_be_stored_exactly_is_refused(
     with pytest.raises(StatementError, match=why) as caught:
         await session.flush()
     assert isinstance(caught.value.orig, ValueError)
+
+
+async def test_what_has_more_digits_than_are_kept_is_refused_unless_told(
+    session: AsyncSession,
+) -> None:
+    session.add(Line(price=Decimal(10) ** 14))
+    with pytest.raises(StatementError, match="more than 18 digits"):
+        await session.flush()
+
+
+async def test_statements_with_amounts_are_compiled_once(
+    session: AsyncSession,
+) -> None:
+    cache: dict[Any, Any] = {}
+    options = {"compiled_cache": cache}
+    for price in (1, 2):
+        stmt = select(Line.id).where(Line.price > price)
+        await session.execute(stmt, execution_options=options)
+    assert len(cache) == 1
 
 
 async def test_the_largest_value_fits(session: AsyncSession, database: str) -> None:

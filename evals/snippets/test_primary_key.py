@@ -137,6 +137,19 @@ async def test_a_uuid_is_not_its_text(session: AsyncSession, database: str) -> N
         await session.scalar(by_text)
 
 
+@pytest.mark.parametrize(
+    ("nanoseconds", "fraction"),
+    [(0, 0), (250_000, 1024), (999_999, 4095)],
+)
+def test_a_uuid_holds_the_fraction_of_its_millisecond(
+    monkeypatch: pytest.MonkeyPatch, nanoseconds: int, fraction: int
+) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: 7_000_000 + nanoseconds)
+    made = uuid7()
+    assert (made.int >> 80, made.version) == (7, 7)
+    assert made.int >> 64 & 0xFFF == fraction
+
+
 def test_a_uuid_sorts_by_time_and_says_it() -> None:
     before = time.time_ns() // 1_000_000
     made = []

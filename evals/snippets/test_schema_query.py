@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import MetaData, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, synonym
 
 from evals.harness.observe import Statements
 from snippets.base import NAMING_CONVENTION
@@ -29,11 +29,13 @@ class User(SoftDelete, Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column("user_name")
     password: Mapped[str] = mapped_column(default="hash")
+    title: Mapped[str] = synonym("name")
 
 
 class UserOut(BaseModel):
     name: str
     is_deleted: bool
+    title: str
 
 
 class UserLoose(BaseModel):
@@ -66,8 +68,8 @@ async def test_only_the_columns_of_the_schema_are_read(
     with statements() as sent:
         found = await fetch_as(session, stmt, UserOut)
     assert found == [
-        UserOut(name="a", is_deleted=False),
-        UserOut(name="b", is_deleted=False),
+        UserOut(name="a", title="a", is_deleted=False),
+        UserOut(name="b", title="b", is_deleted=False),
     ]
     assert len(sent) == 1
     assert "password" not in sent[0]

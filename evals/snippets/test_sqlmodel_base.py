@@ -8,7 +8,12 @@ import pydantic
 import pytest
 import sqlmodel.ext.asyncio.session
 from sqlalchemy import inspect, select, text, update
-from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InvalidRequestError,
+    StatementError,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import selectinload
 from sqlmodel import Field, Relationship, SQLModel
@@ -95,7 +100,8 @@ async def test_constraints_have_names_and_the_metadata_is_one(
 
 
 async def test_both_times_are_set_move_and_are_aware(session: AsyncSession) -> None:
-    team = Team(name="red")
+    team = Team.model_validate({"name": "red"})
+    assert team.created_at.tzinfo is team.updated_at.tzinfo is UTC
     session.add(team)
     await session.commit()
     assert team.created_at <= team.updated_at <= now()
@@ -109,6 +115,14 @@ async def test_both_times_are_set_move_and_are_aware(session: AsyncSession) -> N
     raw = (await session.scalars(select(Team).where(Team.name == "raw"))).one()  # type: ignore[arg-type]
     assert abs((now() - raw.created_at).total_seconds()) < 60
     assert abs((now() - raw.updated_at).total_seconds()) < 60
+
+
+@pytest.mark.parametrize("name", ["created_at", "updated_at"])
+async def test_a_naive_time_is_refused(session: AsyncSession, name: str) -> None:
+    naive: Any = {name: datetime(2026, 6, 1)}
+    session.add(Team(name="red", **naive))
+    with pytest.raises(StatementError, match="has no time zone"):
+        await session.flush()
 
 
 @pytest.mark.trap("table-skips-validation")

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pydantic
@@ -157,6 +158,12 @@ async def test_deleted_rows_are_hidden_with_their_children_and_can_come_back(
     await crews.restore(gone)
     assert await names(session) == ["blue", "red"]
     assert (await session.scalars(select(SAILOR_NAME))).all() == ["Ann"]
+
+
+async def test_a_naive_time_is_refused(session: AsyncSession) -> None:
+    session.add(Sailor(name="Ann", deleted_at=datetime(2026, 6, 1)))
+    with pytest.raises(StatementError, match="has no time zone"):
+        await session.flush()
 
 
 async def test_a_name_is_unique_among_live_rows(session: AsyncSession) -> None:
