@@ -10,7 +10,6 @@ from sqlalchemy import Connection, Table, event, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from evals.harness.observe import Statements
 from snippets.full_text import BEGIN, END, FullText, mark_html
 from snippets.full_text_ddl import create_full_text
 from snippets.offset_pagination import Numbered
@@ -169,12 +168,14 @@ async def test_the_index_is_used(
     ) in steps
 
 
-async def test_it_joins_other_conditions_and_pages(
-    session: AsyncSession, statements: Statements
-) -> None:
+async def test_it_joins_other_conditions_and_pages(session: AsyncSession) -> None:
     stmt = select(Recipe).where(SEARCH.matches("cake"), Recipe.stars == 0)
     pages = Numbered(Recipe, SEARCH.rank("cake").desc())
     page = await pages.fetch(session, stmt, per_page=1, count="exact")
     assert (page.items[0].id, page.total, page.has_next) == (4, 3, True)
+
+
+async def test_it_is_a_part_of_an_or(session: AsyncSession) -> None:
+    stmt = select(Recipe).where(SEARCH.matches("cake"), Recipe.stars == 0)
     other = stmt.where(SEARCH.matches("bread") | (func.lower(Recipe.title) == "pie"))
     assert {r.id for r in await session.scalars(other)} == {2, 6}

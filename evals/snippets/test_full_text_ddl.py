@@ -39,9 +39,8 @@ COLUMNS = ["group", "note"]
 
 
 def upgrade(op: Operations, **options: Any) -> None:
-    for sql in create_full_text(
-        op.get_bind().dialect.name, "order", COLUMNS, **options
-    ):
+    dialect = op.get_bind().dialect.name
+    for sql in create_full_text(dialect, "order", COLUMNS, **options):
         op.execute(sql)
 
 
