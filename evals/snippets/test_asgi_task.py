@@ -84,8 +84,12 @@ async def test_an_application_whose_reader_left_sends_into_the_void(
     task = start(work)
     assert await task.message() == {"type": "more"}
     assert checked_out(engine) == 1
-    asyncio.get_running_loop().call_soon(left.set)
-    await task.end()
+
+    async def look() -> None:
+        await turns()
+        left.set()
+
+    await asyncio.gather(task.end(), look())
     assert checked_out(engine) == 0
 
 

@@ -299,6 +299,34 @@ async def test_a_lock_is_granted_to_everybody(
             assert (await second.scalars(locked)).one().name == "arranged"
 
 
+@pytest.mark.trap("notify-unsent")
+async def test_a_notification_is_sent_by_a_real_commit_only(
+    engine: AsyncEngine, sessions: Sessions, database: str
+) -> None:
+    async def notify(sessions: Sessions, payload: str) -> None:
+        async with sessions.begin() as session:
+            await session.execute(text(f"NOTIFY songs, '{payload}'"))
+
+    if database == "sqlite":
+        with pytest.raises(DBAPIError, match="syntax error"):
+            await notify(sessions, "on SQLite there is no such thing")
+        return
+    received: asyncio.Queue[str] = asyncio.Queue()
+
+    def listener(connection: object, pid: int, channel: str, payload: str) -> None:
+        received.put_nowait(payload)
+
+    async with engine.connect() as connection:
+        raw = (await connection.get_raw_connection()).driver_connection
+        assert raw is not None
+        await raw.add_listener("songs", listener)
+        async with isolated_sessions(engine) as isolated:
+            await notify(isolated, "in isolation")
+        await notify(sessions, "committed")
+        assert await received.get() == "committed"
+        await raw.remove_listener("songs", listener)
+
+
 @pytest.mark.trap("frozen-now")
 async def test_the_time_of_the_database_stands_still(
     engine: AsyncEngine, database: str
