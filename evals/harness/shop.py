@@ -45,7 +45,7 @@ RECORD = [
     """
     CREATE FUNCTION rows_read() RETURNS BIGINT LANGUAGE sql AS $$
         SELECT sum(seq_tup_read)::bigint FROM pg_stat_xact_all_tables
-        WHERE relname IN ('parcel', 'van')
+        WHERE relname IN ('parcel', 'van', 'parcel_before')
     $$
     """,
     """
@@ -58,7 +58,8 @@ RECORD = [
         INSERT INTO seen SELECT current_query(), l.mode,
             rows_read() - current_setting('seen.before')::bigint
         FROM pg_locks l WHERE l.pid = pg_backend_pid()
-            AND l.relation IN ('parcel'::regclass, 'van'::regclass);
+            AND l.relation IN (to_regclass('parcel'), to_regclass('van'),
+                to_regclass('parcel_before'));
     END $$
     """,
     "CREATE EVENT TRIGGER note_start ON ddl_command_start"

@@ -164,14 +164,6 @@ async def test_a_column_is_replaced_while_both_releases_write(
         assert reading == {"ShareUpdateExclusiveLock"}, seen
 
 
-SPLIT = """
-    sync_columns(
-        "sync_parcel_place",
-        "parcel",
-        forward={"country": "substr(place, 1, 2)", "city": "substr(place, 4)"},
-        backward={"place": "country || '-' || city"},
-    )
-"""
 SYNC = """
     sync_columns("sync", "parcel", forward={forward}, backward={backward})
 """
@@ -256,8 +248,7 @@ async def test_what_one_release_writes_the_other_reads(
         )
     for column in new:
         await history.read(f"ALTER TABLE parcel ADD COLUMN {column}")
-    body = SYNC.format(forward=forward, backward=backward)
-    await upgrade(history, SPLIT if case == "split" else body)
+    await upgrade(history, SYNC.format(forward=forward, backward=backward))
 
     await insert(history, -1, old_row)
     assert await found(history, -1, as_new) == as_new

@@ -7,12 +7,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from alembic.util import CommandError
 from sqlalchemy import URL, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from evals.harness.migrations import History
-from evals.harness.shop import HARMLESS, RECORD, meanwhile, open_shop, scalar
+from evals.harness.shop import (
+    HARMLESS,
+    RECORD,
+    meanwhile,
+    open_shop,
+    scalar,
+    traffic,
+)
+from snippets.engine import new_engine
 
 REVISION = """
 from snippets.online_key import widen_key
@@ -38,6 +47,32 @@ KEYS = {
 }
 VAN = "ALTER TABLE van ADD COLUMN parcel_id INTEGER CONSTRAINT fk_parcel"
 VAN += " REFERENCES parcel (id) ON DELETE CASCADE"
+
+# The old table becomes the first partition: no row moves. No row may reach the bound
+# before the second revision. Both run on PostgreSQL only.
+PARTITION = [
+    """
+    add_check("ck_parcel_before", "parcel", "id < 10000000")
+""",
+    """
+    for statement in (
+        "ALTER TABLE parcel RENAME TO parcel_before",
+        "ALTER INDEX parcel_pkey RENAME TO parcel_before_pkey",
+        "CREATE TABLE parcel (LIKE parcel_before INCLUDING DEFAULTS,"
+        " CONSTRAINT parcel_pkey PRIMARY KEY (id)) PARTITION BY RANGE (id)",
+        "ALTER TABLE parcel ATTACH PARTITION parcel_before"
+        " FOR VALUES FROM (MINVALUE) TO (10000000)",
+        "CREATE TABLE parcel_next PARTITION OF parcel"
+        " FOR VALUES FROM (10000000) TO (20000000)",
+        "ALTER TABLE van DROP CONSTRAINT fk_parcel, ADD CONSTRAINT fk_parcel"
+        " FOREIGN KEY (parcel_id) REFERENCES parcel (id) NOT VALID",
+    ):
+        op.execute(statement)
+""",
+    """
+    validate("van", "fk_parcel")
+""",
+]
 
 
 @pytest.fixture
@@ -115,7 +150,8 @@ async def test_a_key_is_widened_beside_readers_and_writers(
         assert [(str(c["type"]), c["nullable"]) for c in columns] == [("BIGINT", False)]
         constraints = (
             "SELECT conname, convalidated FROM pg_constraint"
-            " WHERE contype IN ('p', 'f') AND conrelid IN ('parcel'::regclass, 'van'::regclass) ORDER BY 1"
+            " WHERE contype IN ('p', 'f')"
+            " AND conrelid IN ('parcel'::regclass, 'van'::regclass) ORDER BY 1"
         )
         assert await history.read(constraints) == [
             ("fk_parcel", True),
@@ -224,3 +260,65 @@ async def test_offline_sql_has_every_step(
     history.upgrade(sql=True)
     sql = capsys.readouterr().out
     assert ("USING INDEX" in sql) is (database == "postgresql")
+
+
+async def test_a_table_becomes_a_partition_beside_readers_and_writers(
+    history: History, shop: AsyncEngine, database: str
+) -> None:
+    head = "from snippets.online_schema import add_check\n"
+    head += "from snippets.online_step import own_transactions, validate\n\n\n"
+    (history.versions / "r1.py").unlink()
+    for number, body in enumerate(PARTITION):
+        if number == 2:
+            body = "    with own_transactions():\n        " + body.strip()
+        down = f"r{number - 1}" if number else None
+        if database == "sqlite":  # it has no partitions
+            body = "    pass\n"
+        history.revision(f"r{number}", down, f"{head}def upgrade():\n{body}")
+    before = await scalar(shop, "SELECT count(*) FROM parcel")
+    if database == "postgresql":
+        async with shop.begin() as connection:
+            for statement in RECORD:
+                await connection.exec_driver_sql(statement)
+    async with traffic(shop) as added:
+        await asyncio.to_thread(history.upgrade)
+    await history.read("INSERT INTO parcel VALUES (10000000, 1, 1, 1)")
+    await history.read("UPDATE van SET parcel_id = 10000000")
+    with pytest.raises(IntegrityError):
+        await history.read("UPDATE van SET parcel_id = -5")
+    assert await scalar(shop, "SELECT count(*) FROM parcel") == before + len(added) + 1
+    if database == "postgresql":
+        assert await history.read("SELECT id FROM parcel_next") == [(10_000_000,)]
+        seen = await history.read("SELECT mode, rows_read FROM seen")
+        assert {mode for mode, rows in seen if rows > 10} <= HARMLESS, seen
+        invalid = "SELECT 1 FROM pg_constraint WHERE NOT convalidated"
+        assert await history.read(f"{invalid} AND conparentid = 0") == []
+
+
+@pytest.mark.trap("partition-looks-dropped")
+async def test_autogenerate_takes_a_partition_for_a_table_without_a_model(
+    history: History, fresh_database: URL, database: str
+) -> None:
+    history.models(
+        "class Parcel(Base):\n    __tablename__ = 'parcel'\n"
+        "    __table_args__ = {'postgresql_partition_by': 'RANGE (id)'}\n"
+        "    id: Mapped[int] = mapped_column(primary_key=True)\n"
+    )
+    metadata = history.module.Base.metadata
+    history.revision("r1", None)
+    history.upgrade()
+    engine = new_engine(fresh_database)
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    await engine.dispose()
+    if database == "postgresql":
+        await history.read("CREATE TABLE parcel_next PARTITION OF parcel DEFAULT")
+        with pytest.raises(CommandError, match="would drop parcel_next"):
+            history.run("check")
+
+    def only_tables_of_models(name: str | None, kind: str, parents: object) -> bool:
+        return kind != "table" or name in metadata.tables
+
+    history.options["include_name"] = only_tables_of_models
+    history.run("check")
+    assert await history.version() == "r1"
