@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from itertools import product
@@ -16,7 +16,16 @@ import pytest
 import sqlmodel
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import ForeignKey, func, literal, select, tuple_
+from sqlalchemy import (
+    ForeignKey,
+    case,
+    delete,
+    func,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
@@ -323,6 +332,86 @@ async def test_a_page_of_a_not_null_order_is_one_statement(
             page = await order.fetch(session, select(Post), size=2, cursor=cursor)
         assert len(sent) == 1
         cursor = page.next_cursor
+
+
+async def test_what_tied_over_a_page_is_sought_on_its_own_for_the_next(
+    session: AsyncSession, statements: Statements
+) -> None:
+    await add_posts(session, 8)
+    await session.execute(
+        update(Post).values(author_id=case((Post.id < 7, 1), else_=2))
+    )
+    order, stmt = Keyset(Post, Post.author_id, Post.id.desc()), select(Post)
+
+    async def fetch(cursor: str | None) -> tuple[Page[Post], list[int], bool]:
+        with statements() as sent:
+            page = await order.fetch(session, stmt, size=2, cursor=cursor)
+        return page, [post.id for post in page.items], "author_id = " in sent[0]
+
+    first, shown, _ = await fetch(None)
+    assert shown == [6, 5]
+    second, *rest = await fetch(first.next_cursor)
+    assert rest == [[4, 3], True]
+    assert (await fetch(second.previous_cursor))[1:] == ([6, 5], True)
+    third, *rest = await fetch(second.next_cursor)
+    assert rest == [[2, 1], True]
+    # The row behind that page is another author's.
+    assert (await fetch(third.previous_cursor))[1:] == ([4, 3], False)
+    last, *rest = await fetch(third.next_cursor)
+    assert rest == [[8, 7], True]
+    assert (await fetch(last.previous_cursor))[1:] == ([2, 1], True)
+
+
+async def test_pages_of_one_row_lead_on_and_back(session: AsyncSession) -> None:
+    await add_posts(session, 3)
+    order, stmt = Keyset(Post), select(Post)
+    cursor, seen = None, []
+    for _ in range(3):
+        page = await order.fetch(session, stmt, size=1, cursor=cursor)
+        seen += [post.id for post in page.items]
+        cursor = page.next_cursor
+    assert (seen, cursor) == ([1, 2, 3], None)
+    back = await order.fetch(session, stmt, size=1, cursor=page.previous_cursor)
+    assert [post.id for post in back.items] == [2]
+
+
+async def test_a_page_that_was_emptied_leads_back(session: AsyncSession) -> None:
+    await add_posts(session, 4)
+    for order in (Keyset(Post), Keyset(Post, Post.likes.nulls_first())):
+        page = await order.fetch(session, select(Post), size=2)
+        left = [post.id for post in page.items][:1]
+        async with session.begin_nested() as savepoint:
+            await session.execute(delete(Post).where(Post.id.not_in(left)))
+            gone = await order.fetch(
+                session, select(Post), size=2, cursor=page.next_cursor
+            )
+            assert (gone.items, gone.next_cursor) == ([], None)
+            back = await order.fetch(
+                session, select(Post), size=2, cursor=gone.previous_cursor
+            )
+            assert [post.id for post in back.items] == left
+            assert not back.has_previous
+            await savepoint.rollback()
+
+
+async def test_an_unsigned_cursor_serves_entities_and_rows(
+    session: AsyncSession,
+) -> None:
+    await add_posts(session, 3)
+    order, stmt = Keyset(Post), select(Post)
+    page = await order.fetch(session, stmt, size=2)
+    rows = await order.fetch_rows(
+        session, stmt, size=2, cursor=page.next_cursor, secret=b""
+    )
+    assert [row.Post.id for row in rows.items] == [3]
+    again = await order.fetch(
+        session, stmt, size=2, cursor=rows.previous_cursor, secret=b""
+    )
+    assert [post.id for post in again.items] == [1, 2]
+    rows = await order.fetch_rows(session, stmt, size=2, cursor=page.next_cursor)
+    assert [row.Post.id for row in rows.items] == [3]
+    with pytest.raises(FrozenInstanceError):
+        page.total = 7  # type: ignore[misc]
 
 
 async def test_a_total_can_be_put_into_a_page(session: AsyncSession) -> None:
