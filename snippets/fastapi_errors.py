@@ -10,6 +10,7 @@ A duplicate e-mail is `409 {"detail": "this is taken: email", "error":
 from __future__ import annotations
 
 from fastapi import FastAPI, Request, status
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy import MetaData
 from sqlalchemy.exc import StatementError
@@ -31,11 +32,14 @@ def add_error_handlers(app: FastAPI, metadata: MetaData) -> None:
     """Answer what the routes raise, and what the commit after them raises."""
 
     async def answer(request: Request, exc: Exception) -> JSONResponse:
-        error = (
-            exc
-            if isinstance(exc, domain.DomainError)
-            else as_domain_error(exc, metadata)
-        )
+        error: domain.DomainError | None
+        if isinstance(exc, domain.DomainError):
+            error = exc
+        elif isinstance(exc.__context__, RequestValidationError):
+            # FastAPI's answer repeats the lone surrogate that it refuses, and fails.
+            error = domain.InvalidValue()
+        else:
+            error = as_domain_error(exc, metadata)
         if error is None:
             raise exc  # a fault of ours: 500, and the traceback in the log
         content = {

@@ -6,6 +6,7 @@ Models, schemas, service and routes stand in one file here; a project has one ea
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import datetime
 from enum import Enum
@@ -49,6 +50,7 @@ class Ticket(Audited, Versioned, SoftDelete, AuditColumns, Timestamps, Base):
     reference: Mapped[str]
     title: Mapped[str]
     status: Mapped[Status] = mapped_column(default=Status.OPEN)
+    due_at: Mapped[datetime | None]
     internal: Mapped[str] = mapped_column(default="not for clients")
     notes: Mapped[list[Note]] = relationship(
         cascade="all", lazy="raise", order_by="Note.id"
@@ -73,15 +75,21 @@ class Note(SoftDelete, Timestamps, Base):
     text: Mapped[str]
 
 
+WITH_NOTES = [selectinload(Ticket.notes)]
+
+
 class TicketIn(BaseModel):
     reference: str = Field(max_length=20)
     title: str
 
 
 class TicketPatch(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
     version: int
     title: str | None = None
     status: Status | None = None
+    due_at: datetime | None = None
 
 
 class TicketLine(BaseModel):
@@ -163,7 +171,7 @@ def application() -> FastAPI:
 
     @app.get("/tickets/full", response_model=list[TicketPage])
     async def full(session: ReadSessionDep) -> Any:
-        return await Tickets(session).list(options=[selectinload(Ticket.notes)])
+        return await Tickets(session).list(options=WITH_NOTES)
 
     @app.delete("/tickets/{reference}", status_code=204)
     async def remove(reference: str, desk: ServiceDep) -> None:
@@ -233,6 +241,69 @@ async def test_wrong_requests_have_clear_answers_and_change_nothing(
     assert (again.json()["fields"], null.json()["fields"]) == (["reference"], ["title"])
     lines = (await client.get("/tickets")).json()
     assert lines == [{"reference": "A-1", "status": "open"}]
+
+
+NUL = {"reference": "A-1\0", "title": "x"}
+WRONG: dict[str, tuple[str, str, Any, int, int]] = {
+    "unknown id": ("PATCH", "/tickets/none", {"version": 1}, 404, 404),
+    "NUL in an id": ("PATCH", "/tickets/%00", {"version": 1}, 404, 422),
+    "bytes that are no text": ("DELETE", "/tickets/%ED%A0%80", None, 404, 404),
+    "NUL in a value": ("POST", "/tickets", NUL, 201, 422),
+    "lone surrogate": ("POST", "/tickets", {"reference": "\ud800"}, 422, 422),
+    "too long": ("POST", "/tickets", {"reference": "x" * 21, "title": "x"}, 422, 422),
+    "number out of range": ("PATCH", "/tickets/A-1", {"version": 2**70}, 409, 409),
+    "unknown value": (
+        "PATCH",
+        "/tickets/A-1",
+        {"version": 1, "status": "gone"},
+        422,
+        422,
+    ),
+    "unknown field": ("PATCH", "/tickets/A-1", {"version": 1, "nope": 1}, 422, 422),
+    "naive time": (
+        "PATCH",
+        "/tickets/A-1",
+        {"version": 1, "due_at": "2026-06-01T12:00:00"},
+        422,
+        422,
+    ),
+    "two at once": (
+        "PATCH",
+        "/tickets/A-1",
+        {"version": 1, "title": None, "status": None},
+        422,
+        422,
+    ),
+    "one right, one wrong": (
+        "PATCH",
+        "/tickets/A-1",
+        {"version": 1, "status": "done", "title": None},
+        422,
+        422,
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+async def test_bad_input_is_never_a_500_and_changes_nothing(
+    client: httpx.AsyncClient, session: AsyncSession, database: str, fault: str
+) -> None:
+    await opened(client, "A-1")
+    method, path, body, *answers = WRONG[fault]
+    answer = await client.request(
+        method,
+        path,
+        content=json.dumps(body),  # with its lone surrogate as an escape
+        headers={"content-type": "application/json"},
+    )
+    assert answer.status_code == answers[database == "postgresql"], answer.text
+
+    stmt = select(Ticket).where(Ticket.reference == "A-1").options(*WITH_NOTES)
+    ticket = (await session.scalars(stmt)).one()
+    assert (ticket.version, ticket.title, ticket.status) == (1, "broken", Status.OPEN)
+    assert ticket.notes == []
+    made = (await session.scalars(select(AuditEntry.action))).all()
+    assert made == ["insert"] * (1 + (answer.status_code == 201))
 
 
 async def test_of_many_requests_for_one_reference_one_wins(

@@ -195,8 +195,12 @@ async def test_a_number_that_no_column_holds_is_422_in_a_query_too(
 
 async def test_a_lone_surrogate_is_422(client: httpx.AsyncClient) -> None:
     body = json.dumps({"name": "\ud800"})
-    response = await client.post("/rooms", content=body)
+    as_json = {"content-type": "application/json"}
+    response = await client.post("/rooms", content=body, headers=as_json)
+    assert answer(response) == (422, "InvalidValue", [])
+    response = await client.post("/rooms", json={"seats": "many"})
     assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"] == ["body", "seats"]
     assert answer(await client.get("/surrogate")) == (422, "InvalidValue", [])
 
 

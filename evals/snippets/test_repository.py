@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, MetaData, select, true
+from sqlalchemy import ForeignKey, MetaData, delete, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -17,7 +18,8 @@ from evals.harness.observe import Statements
 from snippets.base import NAMING_CONVENTION
 from snippets.base import Base as PackBase
 from snippets.base_query import Condition
-from snippets.domain_error import UnknownField
+from snippets.database_error import savepoint
+from snippets.domain_error import DomainError, UnknownField
 from snippets.repository import Repository
 from snippets.timestamps import Timestamps
 
@@ -279,6 +281,159 @@ async def test_writes_of_many_touch_what_is_visible_only(
     ]
     assert await own.delete_where(true()) == 1
     assert await stored(session, Task.owner) == [("ben",)]
+
+
+async def outcome(session: AsyncSession, work: Awaitable[Any]) -> Any:
+    """Return what comes back, or the name of the domain error; the session goes on."""
+    try:
+        async with savepoint(session, Base.metadata):
+            return await work
+    except DomainError as error:
+        return type(error).__name__
+
+
+@each_kind
+@pytest.mark.parametrize(
+    ("ident", "sqlite", "postgresql"),
+    [
+        (-1, None, None),
+        (0, None, None),
+        (None, None, None),
+        (2**40, None, "InvalidValue"),
+        (2**70, "InvalidValue", "InvalidValue"),
+    ],
+    ids=["negative", "zero", "none", "64 bits", "too large"],
+)
+async def test_an_id_that_cannot_be_is_not_found_or_invalid(
+    kind: type[Repository[Any]],
+    session: AsyncSession,
+    database: str,
+    ident: Any,
+    sqlite: str | None,
+    postgresql: str | None,
+) -> None:
+    repository = kind(session)
+    await repository.create({"title": "write"})
+    error = {"sqlite": sqlite, "postgresql": postgresql}[database]
+    assert await outcome(session, repository.get(ident)) == error
+    many = await outcome(session, repository.get_many([ident]))
+    assert many == (error or [])
+    one = await outcome(session, repository.get_one(ident))
+    assert one == (error or "NotFound")
+    where = kind.model.id == ident
+    assert await outcome(session, repository.update_where({"note": "x"}, where)) in (
+        error or 0,
+    )
+    assert await outcome(session, repository.delete_where(where)) == (error or 0)
+    assert await repository.count() == 1
+
+
+@each_kind
+@pytest.mark.parametrize(
+    ("title", "sqlite", "postgresql"),
+    [("a\0b", [], "InvalidValue"), ("\ud800", "InvalidValue", "InvalidValue")],
+    ids=["NUL", "surrogate"],
+)
+async def test_text_that_is_no_text_is_in_no_row_or_invalid(
+    kind: type[Repository[Any]],
+    session: AsyncSession,
+    database: str,
+    title: str,
+    sqlite: Any,
+    postgresql: Any,
+) -> None:
+    repository, where = kind(session), kind.model.title == title
+    error = {"sqlite": sqlite, "postgresql": postgresql}[database]
+    assert await outcome(session, repository.list(where)) == error
+    assert await outcome(session, repository.find_one(where)) == (error or None)
+    assert await outcome(session, repository.count(where)) == (error or 0)
+    assert await outcome(session, repository.exists(where)) == (error or False)
+
+
+@each_kind
+async def test_empty_lists_have_the_empty_answer(
+    kind: type[Repository[Any]], session: AsyncSession, statements: Statements
+) -> None:
+    repository, none = kind(session), kind.model.id.in_([])
+    await repository.create({"title": "write"})
+    with statements() as sent:
+        assert await repository.get_many([]) == []
+        assert await repository.add_many([]) == []
+    assert sent == []
+    assert await repository.list(none) == []
+    assert await repository.find_one(none) is None
+    assert (await repository.count(none), await repository.exists(none)) == (0, False)
+    assert [row async for row in repository.stream(none)] == []
+    assert await repository.update_where({"note": "x"}, none) == 0
+    assert await repository.delete_where(none) == 0
+    assert await repository.count() == 1
+
+
+@each_kind
+@pytest.mark.parametrize(
+    ("values", "errors"),
+    [
+        ({"title": "\ud800"}, {"InvalidValue"}),
+        ({"title": "a", "id": 2**70}, {"InvalidValue"}),
+        ({"title": None}, {"FieldRequired"}),
+        ({"title": "write", "owner": None}, {"AlreadyExists", "FieldRequired"}),
+        ({"titel": "a", "title": "write"}, {"UnknownField"}),
+        ({"title": "write"}, {"AlreadyExists"}),
+    ],
+    ids=["surrogate", "too large", "null", "two at once", "unknown", "duplicate"],
+)
+async def test_a_value_that_is_refused_changes_nothing(
+    kind: type[Repository[Any]],
+    session: AsyncSession,
+    values: dict[str, Any],
+    errors: set[str],
+) -> None:
+    """Not half either: of many rows none is written, of many fields none is changed."""
+    repository, model = kind(session), kind.model
+    first = await repository.create({"title": "write", "note": "soon"})
+    other = await repository.create({"title": "read", "note": "soon"})
+    await session.commit()
+    before = await stored(session, model.title, model.owner, model.note)
+    ident = other.id
+
+    assert await outcome(session, repository.create(values)) in errors
+    changed = {**values, "note": "late"}
+    assert await outcome(session, repository.update(other, changed)) in errors
+    where = model.id == ident
+    assert await outcome(session, repository.update_where(changed, where)) in errors
+    if "titel" not in values:
+        rows = [model(title="b"), model(**values), model(title="c")]
+        assert await outcome(session, repository.add_many(rows)) in errors
+    await session.commit()
+    assert await stored(session, model.title, model.owner, model.note) == before
+    assert (await repository.get_one(ident), first.title) == (other, "write")
+
+
+async def test_a_naive_time_is_invalid_and_changes_nothing(
+    session: AsyncSession, tasks: Tasks
+) -> None:
+    naive = datetime(2026, 6, 1)
+    task = await tasks.create({"title": "write"})
+    await session.commit()
+    late = {"note": "late", "created_at": naive}
+    new = tasks.create({"title": "read", "created_at": naive})
+    assert await outcome(session, new) == "InvalidValue"
+    assert await outcome(session, tasks.update(task, late)) == "InvalidValue"
+    assert await outcome(session, tasks.update_where(late, true())) == "InvalidValue"
+    since = tasks.list(Task.created_at > naive)
+    assert await outcome(session, since) == "InvalidValue"
+    await session.commit()
+    assert await stored(session, Task.title, Task.note) == [("write", None)]
+
+
+async def test_a_row_that_is_gone_changed_meanwhile(
+    session: AsyncSession, tasks: Tasks
+) -> None:
+    task = await tasks.create({"title": "write"})
+    await session.execute(delete(Task).execution_options(synchronize_session=False))
+    changed = tasks.update(task, {"note": "late"})
+    assert await outcome(session, changed) == "ChangedMeanwhile"
+    assert await tasks.count() == 0
 
 
 async def test_a_duplicate_is_left_to_the_caller(tasks: Tasks) -> None:
