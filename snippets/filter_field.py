@@ -103,6 +103,8 @@ class Filter:
             raise ValueError(f"expected it {limit} times at most, not {len(texts)}")
         values = [self.read(text) for text in texts]
         column, exists = self.field.column, self.field.exists
+        if self.operator == "ne" and exists is None:
+            return column.is_distinct_from(values[0])  # SQL's `<>` loses NULLs
         found = COMPARE[self.operator][0](column, values if self.many else values[0])
         if exists is not None:
             found = exists(found)
@@ -110,5 +112,5 @@ class Filter:
             return not_(found) if values[0] else found
         if self.operator != "ne" and not self.operator.startswith("not_"):
             return found
-        # All other rows, those without a value too: SQL's `<>` keeps none of them.
+        # All other rows, those without a value too, as `ne` finds them.
         return not_(found) if exists else found.is_not(true())

@@ -28,6 +28,12 @@ class SortFields:
     def __init__(self, fields: Mapping[str, OrderBy], *, default: str) -> None:
         self.fields = dict(fields)
         self.default = default
+        self.orders: dict[str, UnaryExpression[object]] = {}
+        for name, field in fields.items():
+            # Where NULLs stand belongs to the list; the direction to the client.
+            key, _, nulls_first = split_order(field)
+            for sign, order in ("", key.asc()), ("-", key.desc()):
+                self.orders[sign + name] = order.nulls_first() if nulls_first else order
         self.parse(default)
 
     def parse(self, text: str | None) -> tuple[UnaryExpression[object], ...]:
@@ -44,13 +50,4 @@ class SortFields:
                 f" {', '.join(self.fields)}, each once, with commas between them and"
                 " - before one for descending"
             )
-        return tuple(
-            self._order(name, descending=part.startswith("-"))
-            for name, part in zip(names, asked, strict=True)
-        )
-
-    def _order(self, name: str, *, descending: bool) -> UnaryExpression[object]:
-        # Where NULLs stand belongs to the list; the direction belongs to the client.
-        key, _, nulls_first = split_order(self.fields[name])
-        order = key.desc() if descending else key.asc()
-        return order.nulls_first() if nulls_first else order
+        return tuple(self.orders[part] for part in asked)
