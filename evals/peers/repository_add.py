@@ -11,6 +11,7 @@ from evals.peers.repository_get import (
     Items,
     PeerItems,
     State,
+    Thing,
     setup,
     teardown,
 )
@@ -30,7 +31,7 @@ class New(BaseModel):
 
 
 def new(state: State) -> New:
-    state.session.expunge_all()
+    state.forget()
     number = ROWS + next(state.numbers) + 1
     return New(id=number, name=f"item {number}")
 
@@ -44,6 +45,12 @@ async def by_hand(state: State) -> None:
 @contestant("ours: Repository.create", at_most=1.1)
 async def ours(state: State) -> None:
     await Items(state.session).create(new(state))
+
+
+@contestant("SQLModel: model_validate, add, flush")
+async def sqlmodel_add(state: State) -> None:
+    state.sqlmodel.add(Thing.model_validate(new(state).model_dump()))
+    await state.sqlmodel.flush()
 
 
 @contestant("advanced-alchemy: add")

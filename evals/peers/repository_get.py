@@ -1,7 +1,8 @@
 """Get a row by its key through a repository, and by hand with the same guarantees.
 
 `session.get` is no baseline: it asks the database only for what the session does not
-hold, and no base query applies to what it does. FastCRUD returns a dict.
+hold, and no base query applies to what it does. FastCRUD returns a dict. SQLModel has
+no repository: its rows are what its tutorial writes in a route.
 """
 
 from __future__ import annotations
@@ -9,17 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import count
 
+import sqlmodel
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from fastcrud import FastCRUD
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlmodel import Field
+from sqlmodel.ext.asyncio.session import AsyncSession as SqlmodelSession
 
 from scripts.maintain.bench import contestant
 from snippets.base import Base
 from snippets.engine import new_engine
 from snippets.repository import Repository
 from snippets.session import new_sessions
+from snippets.sqlmodel_base import TableModel
 
 SUBJECT = "one row by its key, in an open session"
 BASELINE = "by hand: select"
@@ -35,8 +40,20 @@ class Item(Base):
     price: Mapped[int] = mapped_column(default=0)
 
 
+class Thing(TableModel, table=True):
+    """The same as a table of SQLModel."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str
+    price: int = 0
+
+
 class Items(Repository[Item]):
     model = Item
+
+
+class Things(Repository[Thing]):
+    model = Thing
 
 
 class PeerItems(SQLAlchemyAsyncRepository[Item]):
@@ -50,11 +67,17 @@ FASTCRUD = FastCRUD(Item)
 class State:
     engine: AsyncEngine
     session: AsyncSession
+    sqlmodel: SqlmodelSession
+    """On the same connection: `execute` and `scalars` of such a session warn."""
     numbers: count[int] = field(default_factory=count)
+
+    def forget(self) -> None:
+        self.session.expunge_all()
+        self.sqlmodel.expunge_all()
 
     def key(self) -> int:
         """Return the next key, and forget the objects that the session holds."""
-        self.session.expunge_all()
+        self.forget()
         return next(self.numbers) % ROWS + 1
 
 
@@ -63,12 +86,16 @@ async def setup(url: str) -> State:
     async with engine.begin() as conn:
         await conn.run_sync(Base.metadata.create_all)
     session = new_sessions(engine)()
-    session.add_all(Item(id=n, name=f"item {n}") for n in range(1, ROWS + 1))
+    for model in (Item, Thing):
+        session.add_all(model(id=n, name=f"item {n}") for n in range(1, ROWS + 1))
+        await session.flush()
     await session.commit()
-    return State(engine, session)
+    own = SqlmodelSession(await session.connection(), expire_on_commit=False)
+    return State(engine, session, own)
 
 
 async def teardown(state: State) -> None:
+    await state.sqlmodel.close()
     await state.session.close()
     await state.engine.dispose()
 
@@ -87,6 +114,17 @@ async def session_get(state: State) -> None:
 @contestant("ours: Repository.get", at_most=1.1)
 async def ours(state: State) -> None:
     assert await Items(state.session).get(state.key())
+
+
+@contestant("ours: Repository.get of a SQLModel table")
+async def ours_of_sqlmodel(state: State) -> None:
+    assert await Things(state.session).get(state.key())
+
+
+@contestant("SQLModel: exec(select)")
+async def sqlmodel_exec(state: State) -> None:
+    stmt = sqlmodel.select(Thing).where(Thing.id == state.key())
+    assert (await state.sqlmodel.exec(stmt)).one_or_none()
 
 
 @contestant("advanced-alchemy: get")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import sqlmodel
 from advanced_alchemy.filters import LimitOffset, OrderBy
 from sqlalchemy import select
 
@@ -12,6 +15,7 @@ from evals.peers.repository_get import (
     Items,
     PeerItems,
     State,
+    Thing,
     setup,
     teardown,
 )
@@ -38,6 +42,14 @@ async def ours(state: State) -> None:
         order_by=[Item.name], limit=50, offset=offset
     )
     assert len(found) == 50
+
+
+@contestant("SQLModel: exec(select)")
+async def sqlmodel_list(state: State) -> None:
+    offset = state.key() % 1000
+    order: Any = (Thing.name, Thing.id)
+    stmt = sqlmodel.select(Thing).order_by(*order).limit(50).offset(offset)
+    assert len((await state.sqlmodel.exec(stmt)).all()) == 50
 
 
 @contestant("advanced-alchemy: list")

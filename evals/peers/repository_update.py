@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlmodel
 from pydantic import BaseModel
 from sqlalchemy import select
 
@@ -11,6 +12,7 @@ from evals.peers.repository_get import (
     Items,
     PeerItems,
     State,
+    Thing,
     setup,
     teardown,
 )
@@ -43,6 +45,16 @@ async def ours(state: State) -> None:
     items = Items(state.session)
     item = await items.get_one(state.key())
     await items.update(item, Patch(price=item.price + 1))
+
+
+@contestant("SQLModel: exec(select), sqlmodel_update, add, flush")
+async def sqlmodel_update(state: State) -> None:
+    stmt = sqlmodel.select(Thing).where(Thing.id == state.key())
+    thing = (await state.sqlmodel.exec(stmt)).one()
+    patch = Patch(price=thing.price + 1)
+    thing.sqlmodel_update(patch.model_dump(exclude_unset=True))
+    state.sqlmodel.add(thing)
+    await state.sqlmodel.flush()
 
 
 @contestant("advanced-alchemy: get and update")
