@@ -60,7 +60,7 @@ class Numbered(Generic[T]):
         """Take the arguments of `total_order`."""
         self.keys = total_order(entity, *order_by, unique=unique)
         unique_keys = [key.raw for key in self.keys if key.unique]
-        self.columns = [raw.label(f"key_{i}") for i, raw in enumerate(unique_keys)]
+        self.columns = [raw.label(None) for raw in unique_keys]
 
     async def fetch(
         self,
@@ -115,8 +115,7 @@ async def count_rows(
     if count == "none":
         return None, False
     unique = [key.expression for key in keys if key.unique]
-    bare = stmt.order_by(None).limit(None).offset(None)
-    bare = bare.with_only_columns(*unique, maintain_column_froms=True)
+    bare = stmt.order_by(None).limit(None).offset(None).with_only_columns(*unique)
     if count == "estimated" and session.get_bind().dialect.name == "postgresql":
         # Not through the session: its events add options, which EXPLAIN cannot take.
         plan = await (await session.connection()).scalar(Explain(bare))

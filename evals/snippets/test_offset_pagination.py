@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ import snippets.offset_pagination as module
 from evals.harness.observe import Statements
 from snippets.offset_pagination import (
     MAX_OFFSET,
+    Count,
     Numbered,
     NumberedPage,
     PageTooDeep,
@@ -96,6 +98,10 @@ async def test_the_last_full_page_has_no_next(session: AsyncSession) -> None:
     await add_albums(session, 4)
     assert not (await BY_STARS.fetch(session, ALBUMS, page=2, per_page=2)).has_next
     assert (await BY_STARS.fetch(session, ALBUMS, page=1, per_page=2)).has_next
+    one = await BY_STARS.fetch(session, ALBUMS, page=3, per_page=1)
+    assert (len(one.items), one.has_next) == (1, True)
+    with pytest.raises(FrozenInstanceError):
+        one.total = 7  # type: ignore[misc]
 
 
 async def test_nothing_is_counted_unless_asked(
@@ -156,8 +162,9 @@ async def test_what_a_loader_option_joins_is_not_counted(
 
 
 async def test_a_capped_count_stops_counting(
-    session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+    session: AsyncSession, monkeypatch: pytest.MonkeyPatch, statements: Statements
 ) -> None:
+    assert module.COUNT_CAP == 10_000
     await add_albums(session, 7)
     monkeypatch.setattr(module, "COUNT_CAP", 6)
     assert await count_rows(session, ALBUMS, BY_STARS.keys, "capped") == (6, False)
@@ -167,6 +174,13 @@ async def test_a_capped_count_stops_counting(
     assert await count_rows(session, ALBUMS, BY_STARS.keys, "capped") == (7, True)
     page = await BY_STARS.fetch(session, ALBUMS, per_page=2, count="capped")
     assert (page.total, page.pages) == (7, 4)
+    counts: list[Count] = ["capped", "exact"]
+    limited = {}
+    for count in counts:
+        with statements() as sent:
+            await count_rows(session, ALBUMS, BY_STARS.keys, count)
+        limited[count] = "LIMIT" in sent[0]
+    assert limited == {"capped": True, "exact": False}
 
 
 async def test_an_estimate_is_the_planners_on_postgresql_and_a_count_on_sqlite(
@@ -186,6 +200,10 @@ async def test_an_estimate_is_the_planners_on_postgresql_and_a_count_on_sqlite(
         assert 400 < total < 600
         assert not exact
         assert sent[0].startswith("EXPLAIN (FORMAT JSON) SELECT album.id")
+        few = ALBUMS.where(Album.id < 20)
+        total, _ = await count_rows(session, few, BY_STARS.keys, "estimated")
+        assert total is not None
+        assert total < 100
 
 
 async def test_parents_are_paged_and_their_children_loaded_apart(
@@ -208,8 +226,30 @@ async def test_a_join_to_a_collection_repeats_its_parents_and_is_refused(
 
     naive = await session.scalars(joined.order_by(Album.id).limit(4))
     assert [album.id for album in naive] == [0, 0, 0, 1]
-    with pytest.raises(ValueError, match=r"a row comes twice: .* with .any\(\)"):
+    with pytest.raises(ValueError, match="a row comes twice") as caught:
         await BY_STARS.fetch(session, joined, per_page=4)
+    assert str(caught.value) == (
+        "a row comes twice: filter a collection with .any() instead of a join, or pass"
+        " unique=[...]"
+    )
+    columns: Any = select(Album.title, Song.seconds).join(Album.songs)
+    with pytest.raises(ValueError, match="a row comes twice"):
+        await BY_STARS.fetch(session, columns, per_page=4)
+    songs: Numbered[Any] = Numbered(Album, Album.id, unique=[Song.id])
+    page = await songs.fetch(session, joined, per_page=4, count="exact")
+    assert ([album.id for album in page.items], page.total) == ([0, 0, 0, 1], 15)
+
+
+async def test_a_list_that_begins_with_its_children_counts_what_it_joins(
+    session: AsyncSession,
+) -> None:
+    await add_albums(session, 3, songs=2)
+    stmt = select(Song.seconds).join(Album, Album.id == Song.album_id)
+    by_song: Numbered[Any] = Numbered(Album, Album.id, unique=[Album.id, Song.id])
+    page = await by_song.fetch(session, stmt, per_page=2, count="exact")
+    assert (page.items, page.total) == ([0, 1], 6)
+    by_album = Numbered(Album)
+    assert await count_rows(session, stmt, by_album.keys, "exact") == (6, True)
 
 
 async def test_a_column_may_repeat(session: AsyncSession) -> None:
@@ -223,13 +263,14 @@ async def test_a_column_may_repeat(session: AsyncSession) -> None:
 async def test_a_page_too_deep_is_refused_before_the_database_is_asked(
     session: AsyncSession, statements: Statements
 ) -> None:
+    assert MAX_OFFSET == 100_000
     last = MAX_OFFSET // 50 + 1
     with statements() as sent:
         with pytest.raises(PageTooDeep, match=f"expected {last} at most"):
             await BY_STARS.fetch(session, ALBUMS, page=last + 1, per_page=50)
         assert sent == []
-    page = await BY_STARS.fetch(session, ALBUMS, page=last, per_page=50)
-    assert page.items == []
+    page = await BY_STARS.fetch(session, ALBUMS, page=last)
+    assert (page.items, page.per_page) == ([], 50)
 
 
 @pytest.mark.parametrize(("page", "per_page"), [(0, 5), (-1, 5), (1, 0)])
