@@ -59,7 +59,7 @@ class FullText:
     def rank(self, text: str) -> ColumnElement[Any]:
         """Return how well a row fits: the larger the better, within one search."""
         groups = parse_query(text)
-        best = -func.bm25(self.whole, *WEIGHTS[: len(self.columns)])
+        best = -func.bm25(self.whole, *WEIGHTS)  # of as many columns as there are
         rank = func.ts_rank(self.vector, self._query(groups))
         return _by_dialect(rank, self._of_row(best, groups))
 
@@ -88,10 +88,8 @@ class FullText:
     def _of_row(
         self, expression: ColumnElement[Any], groups: list[list[Term]]
     ) -> ColumnElement[Any]:
-        found = select(expression).where(
-            self._match(groups), self.index.c.rowid == self.key
-        )
-        return found.correlate(self.source).scalar_subquery()
+        of_row = self.index.c.rowid == self.key
+        return select(expression).where(self._match(groups), of_row).scalar_subquery()
 
 
 def mark_html(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from urllib.parse import urlencode
 
 import pytest
@@ -210,6 +211,55 @@ async def test_text_that_reads_like_a_pattern_is_only_text(
     patterns = ["%a" * 100, "_" * 200, "(a|a)*" * 30, "\\" * 199, "a%" * 99 + "b"]
     for text in patterns:
         assert await ids(session, [("name__contains", text)]) == []
+
+
+async def test_whatever_is_sent_runs_or_is_an_invalid_filter(
+    session: AsyncSession,
+) -> None:
+    chance = Random(6)
+    nasty = [
+        "",
+        "0",
+        "-1",
+        "9" * 30,
+        "1e9",
+        "true",
+        "red",
+        "%",
+        "_",
+        "\\",
+        "'",
+        '"',
+        "\0",
+    ]
+    nasty += [
+        "\ud800",
+        "\U0001f9c1",
+        "\u202e",
+        "é",
+        "{}",
+        "[a-z]*",
+        "(a+)+$",
+        "a=b&c=d",
+    ]
+    names = [*FILTERS.filters, "any", "nobody"]
+    ran, refused = 0, list[str]()
+    for _ in range(200):
+        pairs = [
+            (
+                chance.choice(names),
+                "".join(chance.choices(nasty, k=chance.choice([1, 1, 2]))),
+            )
+            for _ in range(chance.choice([1, 1, 1, 2]))
+        ]
+        group = ("any", urlencode(pairs, errors="replace"))
+        try:
+            await ids(session, chance.choice([pairs, [group], [*pairs, group]]))
+            ran += 1
+        except InvalidFilter as error:
+            refused.append(str(error))
+    assert 30 < ran < 170
+    assert all(map(str.isprintable, refused))
 
 
 def test_a_field_cannot_be_called_any() -> None:

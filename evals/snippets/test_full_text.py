@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Table, event, func, insert, select
+from sqlalchemy import Connection, MetaData, event, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -28,14 +28,26 @@ class Recipe(Base):
     stars: Mapped[int] = mapped_column(default=0)
 
 
-@event.listens_for(Recipe.__table__, "after_create")
-def index_text(table: Table, conn: Connection, **options: Any) -> None:
+class Review(Base):
+    __tablename__ = "review"
+
+    key: Mapped[int] = mapped_column(primary_key=True)
+    words: Mapped[str] = mapped_column("text")
+
+
+@event.listens_for(Base.metadata, "after_create")
+def index_text(metadata: MetaData, conn: Connection, **options: Any) -> None:
     """Do what a revision does."""
-    for sql in create_full_text(conn.dialect.name, "recipe", ["title", "body"]):
+    dialect = conn.dialect.name
+    statements = create_full_text(dialect, "recipe", ["title", "body"])
+    english = {"key": "key", "language": "english"}
+    statements += create_full_text(dialect, "review", ["text"], **english)
+    for sql in statements:
         conn.exec_driver_sql(sql)
 
 
 SEARCH = FullText(Recipe.title, Recipe.body)
+REVIEWS = FullText(Review.words, language="english")
 RECIPES = [
     (1, "Apple cake", "Sugar and flour."),
     (2, "Bread", "Flour, water; no sugar. Serve with apple butter or cake."),
@@ -102,6 +114,32 @@ async def test_the_title_counts_more_than_the_body(
     assert sorted(found) == sorted(expected)
     titles = {1, 3, 4} & set(expected)
     assert set(found[: len(titles)]) == titles
+
+
+async def test_one_word_in_the_title_beats_two_in_the_body(
+    session: AsyncSession,
+) -> None:
+    session.add_all(
+        [
+            Recipe(id=7, title="none", body="plum plum"),
+            Recipe(id=8, title="plum", body="none none"),
+        ]
+    )
+    await session.flush()
+    stmt = select(Recipe.id).where(SEARCH.matches("plum"))
+    stmt = stmt.order_by(SEARCH.rank("plum").desc(), Recipe.id)
+    assert (await session.scalars(stmt)).all() == [8, 7]
+
+
+async def test_a_language_finds_other_forms_of_a_word(session: AsyncSession) -> None:
+    texts = {1: "She was baking apples", 2: "A baker"}
+    session.add_all(Review(key=key, words=text) for key, text in texts.items())
+    await session.flush()
+    excerpt = REVIEWS.excerpt(Review.words, "bakes apple")
+    stmt = select(Review.key, excerpt).where(REVIEWS.matches("bakes apple"))
+    ((key, text),) = (await session.execute(stmt)).all()
+    assert key == 1
+    assert mark_html(text) == "She was <mark>baking</mark> <mark>apples</mark>"
 
 
 async def test_a_rank_is_a_number_that_falls(session: AsyncSession) -> None:

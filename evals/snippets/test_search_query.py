@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from random import Random
 
 import pytest
 from sqlalchemy import func, select, text
@@ -155,6 +156,20 @@ async def test_nothing_that_is_typed_is_an_error(
     groups = parse_query(typed)
     query = tsquery(groups) if database == "postgresql" else fts5_query(groups)
     assert await accepts(session, database, query)
+    await session.rollback()
+
+
+async def test_no_mixture_of_what_is_typed_is_an_error(
+    session: AsyncSession, database: str
+) -> None:
+    chance = Random(6)
+    letters = "'\"\\*-!&|():<>^+~{}[],;%_./@# \t\naZ0\u00df\u00e9\u0301\ud800\0\u65e5"
+    parts = [*letters, " or ", " OR ", " NOT ", "NEAR(", "title:", "''", '""']
+    for _ in range(400):
+        typed = "".join(chance.choices(parts, k=chance.randint(1, 20)))
+        groups = parse_query(typed)
+        query = tsquery(groups) if database == "postgresql" else fts5_query(groups)
+        assert await accepts(session, database, query), ascii(typed)
     await session.rollback()
 
 
