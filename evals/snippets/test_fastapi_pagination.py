@@ -32,7 +32,7 @@ from snippets.fastapi_pagination import (
     add_pagination_errors,
 )
 from snippets.keyset_pagination import Keyset
-from snippets.offset_pagination import Numbered
+from snippets.offset_pagination import Count, Numbered
 from snippets.sorting import SortFields
 
 SECRET = b"from the settings"
@@ -135,11 +135,12 @@ async def number_notes(
     params: PageQuery,
     links: LinksDep,
     sort: str | None = None,
+    count: Count = "exact",
 ) -> OffsetPage[NoteRead]:
     order = Numbered(Note, *SORTS.parse(sort))
     async with sessions() as session:
         page = await order.fetch(
-            session, stmt, page=params.page, per_page=params.per_page, count="exact"
+            session, stmt, page=params.page, per_page=params.per_page, count=count
         )
     links.numbers(page)
     return OffsetPage[NoteRead].model_validate(page)
@@ -322,6 +323,12 @@ async def test_numbered_pages_have_totals_and_links(client: httpx.AsyncClient) -
         "next": base + "3",
         "last": base + "3",
     }
+    assert answer.headers["Link"].startswith(
+        f'<{base}1>; rel="first", <{base}1>; rel="prev", <'
+    )
+    uncounted = await client.get("/pages?per_page=5&page=2&count=none")
+    assert uncounted.json()["pages"] is None
+    assert links_of(uncounted).keys() == {"first", "prev", "next"}
     assert await follow(client, "/pages?per_page=5", "next") == [
         [11, 10, 9, 8, 7],
         [6, 5, 4, 3, 2],
@@ -377,7 +384,9 @@ def test_openapi_names_each_answer_and_limit() -> None:
     }
     parameters = schema["paths"]["/notes"]["get"]["parameters"]
     limits = {each["name"]: each["schema"] for each in parameters}
-    assert limits["size"]["maximum"] == MAX_SIZE
+    assert limits["size"]["maximum"] == MAX_SIZE == 200
+    assert "total" not in page["required"]
+    assert page["properties"]["total"].get("default") is None
     assert limits["size"]["default"] == 50
     assert limits["cursor"]["anyOf"][0]["maxLength"] == 4096
     assert not limits.keys() - {"size", "cursor", "tag", "min_stars", "sort"}
