@@ -47,10 +47,10 @@ def _dropped(operations: Iterable[ops.MigrateOperation]) -> Iterator[str]:
     for operation in operations:
         if isinstance(operation, ops.ModifyTableOps):
             yield from _dropped(operation.ops)
-        elif isinstance(operation, ops.DropTableOp):
-            yield operation.table_name
-        elif isinstance(operation, ops.DropColumnOp):
-            yield f"{operation.table_name}.{operation.column_name}"
+        elif isinstance(operation, ops.DropTableOp | ops.DropColumnOp):
+            column = getattr(operation, "column_name", None)
+            names = operation.schema, operation.table_name, column
+            yield ".".join(filter(None, names))
 
 
 def _complete_enums(

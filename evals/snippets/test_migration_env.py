@@ -418,25 +418,113 @@ async def test_a_revision_put_before_one_that_is_applied_never_runs(
     assert {"between", "second"} <= await tables(history)
 
 
-async def test_a_schema_per_tenant_is_migrated_one_after_the_other(
+async def test_a_revision_that_no_database_has_may_get_another_parent(
+    history: History,
+) -> None:
+    """What is merged elsewhere a rebase does here: one head, and no merge revision."""
+    history.upgrade()
+    history.revision("theirs", "r2", CREATE.format(table="theirs"))
+    history.upgrade()
+    history.revision("ours", "r2", CREATE.format(table="ours"))
+    with pytest.raises(CommandError, match="heads"):
+        history.upgrade()
+    history.revision("ours", "theirs", CREATE.format(table="ours"))
+    history.upgrade()
+    assert {"theirs", "ours"} <= await tables(history)
+    assert await history.version() == "ours"
+
+
+async def test_a_history_is_squashed_where_every_database_is_at_its_head(
+    history: History, tmp_path: Path
+) -> None:
+    history.upgrade()
+    await history.read("INSERT INTO first VALUES (7)")
+
+    def look(connection: Connection) -> list[str]:
+        found = inspect(connection)
+        names = sorted(set(found.get_table_names()) - {"alembic_version"})
+        return [
+            f"{n} {found.get_columns(n)} {found.get_pk_constraint(n)}" for n in names
+        ]
+
+    before = await history.inspect(look)
+    for file in history.versions.glob("*.py"):
+        file.unlink()
+    both = CREATE.format(table="first").replace(
+        "\n\n\ndef downgrade():\n",
+        '\n    op.create_table("second", sa.Column("id", sa.Integer, primary_key=True))'
+        '\n\n\ndef downgrade():\n    op.drop_table("second")\n',
+    )
+    history.revision("squashed", None, both)
+    with pytest.raises(CommandError, match="r2"):
+        history.upgrade()  # the database's revision is gone
+    with pytest.raises(CommandError, match="r2"):
+        history.run("stamp", "squashed")
+    history.run("stamp", "squashed", purge=True)
+    history.upgrade()
+    assert await history.read("SELECT id FROM first") == [(7,)]
+    # A new database comes out the same.
+    history.run("downgrade", "base")
+    history.upgrade()
+    assert await history.inspect(look) == before
+
+
+async def test_a_database_that_knew_no_alembic_is_compared_before_it_is_trusted(
+    history: History,
+) -> None:
+    """Its tables were made by hand, and one column is not as the models say."""
+    for table in ("first", "second", "parcel"):
+        await history.read(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY)")
+    await history.read("INSERT INTO parcel VALUES (7)")
+    code = "    code: Mapped[int | None] = mapped_column()\n"
+    history.models(PARCEL.replace("\n\n\nclass First", f"\n{code}\n\nclass First", 1))
+    history.revision("r3", "r2", CREATE.format(table="parcel"))
+    history.run("stamp", "r3")
+    with pytest.raises(CommandError, match="code"):
+        history.run("check")
+    history.run("revision", message="what was missing", autogenerate=True)
+    history.upgrade()
+    history.run("check")
+    assert await history.read("SELECT id, code FROM parcel") == [(7, None)]
+
+
+@pytest.mark.trap("schemas-unfiltered")
+async def test_with_several_schemas_those_of_others_are_left_alone_by_a_filter(
     history: History, database: str
 ) -> None:
-    if database == "sqlite":  # where a tenant is a file
-        history.upgrade()
-        assert "first" in await tables(history)
-        return
-    engine = new_engine(history.url)
-    for tenant in ("t1", "t2"):
-        async with engine.connect() as connection:
-            await connection.exec_driver_sql(f"CREATE SCHEMA {tenant}")
-            await connection.exec_driver_sql(f"SET search_path TO {tenant}")
-            await connection.commit()
-            await migrate(connection, history.config(), "head")
-            await connection.invalidate()  # nobody else gets that search_path
-        rows = await history.read(f"SELECT version_num FROM {tenant}.alembic_version")
-        assert rows == [("r2",)]
-        assert await history.read(f"SELECT count(*) FROM {tenant}.second") == [(0,)]
-    await engine.dispose()
+    schema = ', "schema": "sales"' if database == "postgresql" else ""
+    history.models(
+        PARCEL + "\n\nclass Bill(Base):\n    __tablename__ = 'bill'\n"
+        f'    __table_args__ = {{"comment": "owed"{schema}}}\n'
+        "    id: Mapped[int] = mapped_column(primary_key=True)\n"
+    )
+    history.options["include_schemas"] = True
+    history.upgrade()
+    other = "other." if database == "postgresql" else ""
+    if database == "postgresql":
+        await history.read("CREATE SCHEMA other")
+        await history.read("CREATE SCHEMA sales")
+    await history.read(f"CREATE TABLE {other}theirs (id INTEGER PRIMARY KEY)")
+    # Without a filter, all that the connection can see is ours.
+    with pytest.raises(CommandError, match=rf"would drop {re.escape(other)}theirs"):
+        history.run("check")
+
+    metadata = history.module.Base.metadata
+
+    def ours(name: str | None, kind: str, parents: Any) -> bool:
+        if kind == "schema":
+            return name in (None, "sales")
+        return kind != "table" or parents["schema_qualified_table_name"] in (
+            metadata.tables
+        )
+
+    history.options["include_name"] = ours
+    history.run("revision", message="bill", autogenerate=True)
+    history.upgrade()
+    history.run("check")
+    assert await history.read(f"SELECT * FROM {other}theirs") == []
+    bill = "sales.bill" if database == "postgresql" else "bill"
+    assert await history.read(f"SELECT * FROM {bill}") == []
 
 
 async def test_options_of_configure_can_be_added(history: History) -> None:

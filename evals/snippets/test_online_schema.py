@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import URL, inspect, text
+from alembic.util import CommandError
+from sqlalchemy import URL, insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -22,6 +25,7 @@ from evals.harness.shop import (
     HARMLESS,
     RECORD,
     REVISION,
+    meanwhile,
     open_shop,
     scalar,
     traffic,
@@ -281,3 +285,69 @@ async def test_what_each_statement_locks_and_does_to_the_rows(
             found[statement] = (max(modes, key=order.index), done)
             await connection.rollback()
     assert found == LOCKS
+
+
+# A column goes in two releases. The code of the first does not know it, so its INSERT
+# leaves it out, and `include_name` leaves it out of what autogenerate compares.
+DROP = [
+    """
+    with op.batch_alter_table("parcel") as batch:
+        batch.alter_column("weight", nullable=True, existing_type=sa.Integer())
+""",
+    """
+    op.drop_column("parcel", "weight")
+""",
+]
+PARCEL = """
+class Parcel(Base):
+    __tablename__ = "parcel"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[int | None]
+"""
+
+
+@pytest.mark.trap("dropped-column-required")
+async def test_a_column_goes_in_two_releases(
+    history: History, shop: AsyncEngine, database: str
+) -> None:
+    for table in ("van", "parcel"):  # as the models have it
+        await history.read(f"DROP TABLE {table}")
+    old = history.models(PARCEL + "    weight: Mapped[int]\n")
+    new = history.models(PARCEL)
+    async with shop.begin() as connection:
+        await connection.run_sync(old.Base.metadata.create_all)
+    keys = itertools.count(1)
+
+    async def old_code() -> None:
+        async with shop.begin() as connection:
+            row = {"id": next(keys), "weight": 5}
+            await connection.execute(insert(old.Parcel), row)
+            await connection.execute(select(old.Parcel).limit(1))
+
+    async def new_code() -> None:
+        async with shop.begin() as connection:
+            await connection.execute(insert(new.Parcel), {"id": next(keys)})
+            await connection.execute(select(new.Parcel).limit(1))
+
+    with pytest.raises(IntegrityError, match="weight"):
+        await new_code()  # released before the revision
+    history.revision("r0", None, f"def upgrade():\n{DROP[0]}")
+    async with meanwhile(old_code):
+        await asyncio.to_thread(history.upgrade)
+    async with meanwhile(old_code, new_code):
+        await asyncio.sleep(0)
+
+    with pytest.raises(CommandError, match=r"would drop parcel\.weight"):
+        history.run("revision", message="too early", autogenerate=True)
+
+    def known(name: str | None, kind: str, parents: Any) -> bool:
+        return (kind, parents.get("table_name"), name) != ("column", "parcel", "weight")
+
+    history.options["include_name"] = known
+    history.run("check")
+    history.revision("r1", "r0", f"def upgrade():\n{DROP[1]}")
+    async with meanwhile(new_code):
+        await asyncio.to_thread(history.upgrade)
+    history.options.pop("include_name")
+    history.run("check")
+    assert await scalar(shop, "SELECT count(*) FROM parcel") == next(keys) - 2
