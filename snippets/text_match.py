@@ -13,13 +13,22 @@ import re
 import unicodedata
 from typing import Any
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, String, event, literal
+from sqlalchemy import (
+    ColumnElement,
+    SQLColumnExpression,
+    String,
+    event,
+    false,
+    literal,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 Text = SQLColumnExpression[Any]
+MAX_TEXT = 5_000  # characters; SQLite refuses patterns of more than 50,000 bytes
+UNSENDABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of characters
 
 
 class fold(FunctionElement[str]):
@@ -41,15 +50,16 @@ class fold_accents(fold):
 
 
 def contains(column: Text, text: str, key: type[fold] = fold) -> ColumnElement[bool]:
-    return _like(column, f"%{_literal(text)}%", key)
+    """Return the condition. What no column can hold, NUL for one, is in none."""
+    return _like(column, "%", text, "%", key)
 
 
 def starts(column: Text, text: str, key: type[fold] = fold) -> ColumnElement[bool]:
-    return _like(column, f"{_literal(text)}%", key)
+    return _like(column, "", text, "%", key)
 
 
 def ends(column: Text, text: str, key: type[fold] = fold) -> ColumnElement[bool]:
-    return _like(column, f"%{_literal(text)}", key)
+    return _like(column, "%", text, "", key)
 
 
 def configure_folding(engine: AsyncEngine) -> None:
@@ -64,13 +74,14 @@ def _add_functions(connection: Any, record: object) -> None:
         connection.create_function(name, 1, function, deterministic=True)
 
 
-def _like(column: Text, pattern: str, key: type[fold]) -> ColumnElement[bool]:
+def _like(
+    column: Text, before: str, text: str, behind: str, key: type[fold]
+) -> ColumnElement[bool]:
+    if len(text) > MAX_TEXT or UNSENDABLE.search(text):
+        return false()
+    pattern = before + re.sub("([/%_])", r"/\1", text) + behind
     # The database folds both sides: Python's idea of a small letter may be another.
     return key(column).like(key(literal(pattern, String())), escape="/")
-
-
-def _literal(text: str) -> str:
-    return re.sub("([/%_])", r"/\1", text)
 
 
 def _fold(text: str | None) -> str | None:

@@ -19,19 +19,24 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from .text_match import configure_folding, fold
+from .text_match import UNSENDABLE, configure_folding, fold
 
+MAX_QUERY = 200  # characters; what is behind them does not count
 THRESHOLD = 0.3  # what pg_trgm.similarity_threshold is unless it was set
 
 
 def similar(column: SQLColumnExpression[Any], text: str) -> ColumnElement[bool]:
     """Return the condition that `similarity` is at least `THRESHOLD`."""
-    return _similar(fold(column), fold(literal(text, String())))
+    return _similar(fold(column), _folded(text))
 
 
 def similarity(column: SQLColumnExpression[Any], text: str) -> ColumnElement[float]:
     """Return how many of their groups of three letters two texts share: 0 to 1."""
-    return _similarity(fold(column), fold(literal(text, String())))
+    return _similarity(fold(column), _folded(text))
+
+
+def _folded(text: str) -> fold:
+    return fold(literal(UNSENDABLE.sub(" ", text[:MAX_QUERY]), String()))
 
 
 def create_trigram_index(table: str, column: str) -> list[str]:

@@ -16,7 +16,7 @@ from evals.servers.conftest import program, run, running
 from evals.snippets.test_trigram_match import CITIES, EXPECTED, Base, City, check
 from snippets.engine import new_engine
 from snippets.session import new_sessions
-from snippets.text_match import contains, ends
+from snippets.text_match import contains, ends, starts
 from snippets.trigram_match import create_trigram_index, measure, similar, similarity
 
 # apt: postgresql
@@ -68,6 +68,7 @@ async def test_the_index_serves_similar_and_contains(session: AsyncSession) -> N
     for condition in (
         similar(City.name, "amsterdam"),
         contains(City.name, "STERD"),
+        starts(City.name, "ROTT"),
         ends(City.name, "haag"),
     ):
         stmt = select(City.id).where(condition)

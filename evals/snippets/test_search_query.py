@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from random import Random
 
 import pytest
@@ -174,14 +173,10 @@ async def test_no_mixture_of_what_is_typed_is_an_error(
 
 
 @pytest.mark.trap("search-syntax")
-@pytest.mark.parametrize("typed", ["it's", "a)", '"', "c++ (old", "x AND", "NOT"])
+@pytest.mark.parametrize("typed", ["a)", "c++ (old", "x AND"])
 async def test_typed_text_is_no_query(
     session: AsyncSession, database: str, typed: str
 ) -> None:
-    plain = database == "postgresql" and typed in ('"', "it's", "NOT")
-    if plain:
-        assert await accepts(session, database, typed)
-    else:
-        with pytest.raises((DBAPIError, sqlite3.Error)):
-            await accepts(session, database, typed)
+    with pytest.raises(DBAPIError, match="syntax error"):
+        await accepts(session, database, typed)
     await session.rollback()

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Index, Select, func, insert, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from snippets.engine import new_engine
 from snippets.text_match import (
+    MAX_TEXT,
     configure_folding,
     contains,
     ends,
@@ -114,6 +116,34 @@ async def test_the_text_is_found_as_it_is(
     session: AsyncSession, match: Any, text: str, expected: list[int]
 ) -> None:
     assert await found(session, match(Cake.name, text)) == expected
+
+
+@pytest.mark.parametrize("match", [contains, starts, ends])
+async def test_what_no_column_can_hold_is_found_nowhere(
+    session: AsyncSession, match: Any
+) -> None:
+    long = "\U0001f9c1%" * (MAX_TEXT // 2)
+    session.add(Cake(id=11, name=long))
+    await session.flush()
+    assert await found(session, match(Cake.name, long)) == [11]
+    for text in ("\0", "a\0b", "\ud800", "Éclair\udfff", long + "x"):
+        assert await found(session, match(Cake.name, text)) == []
+
+
+@pytest.mark.trap("search-for-nul")
+async def test_nul_by_hand_is_an_error_on_postgresql(
+    session: AsyncSession, database: str
+) -> None:
+    if database == "postgresql":
+        with pytest.raises(DBAPIError, match="invalid byte sequence"):
+            await found(session, Cake.name.icontains("\0", autoescape=True))
+    else:
+        assert await found(session, Cake.name.icontains("\0", autoescape=True)) != []
+    await session.rollback()
+    with pytest.raises((DBAPIError, UnicodeEncodeError)):
+        await found(session, Cake.name.icontains("\ud800", autoescape=True))
+    await session.rollback()
+    assert await found(session, contains(Cake.name, "\0")) == []
 
 
 @pytest.mark.parametrize(
