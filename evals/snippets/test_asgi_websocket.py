@@ -95,10 +95,10 @@ def new_app() -> FastAPI:
                 raise ZeroDivisionError
             if received["type"] == "websocket.disconnect":
                 return
-            if said is None:
-                await socket.send_bytes(received["bytes"])
-            else:
+            if isinstance(said, str):
                 await socket.send_text(said)
+            else:
+                await socket.send_bytes(received["bytes"])
 
     return app
 
