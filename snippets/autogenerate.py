@@ -14,6 +14,7 @@ from sqlalchemy import JSON, Column, Enum, Float, Null
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from .autogenerate_guard import EXISTING_ENUMS, process_revision
+from .portable_default import render_default
 
 
 def autogenerate_options() -> dict[str, Any]:
@@ -32,11 +33,11 @@ def autogenerate_options() -> dict[str, Any]:
 
 
 def render_item(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
-    """Write a type of the application as the plain type that it stores.
-
-    Alembic would write `app.db.base.UtcDateTime()`, without the import; with the
-    import, a revision would break when the class is renamed, years later.
+    """Write a type of the application as the plain type that it stores: a revision
+    that imports `UtcDateTime` would break when the class is renamed, years later.
     """
+    if kind == "server_default":
+        return render_default(item)
     if isinstance(item, Enum) and item.name in context.opts.get(EXISTING_ENUMS, ()):
         # Without it the revision would create the type again, and fail.
         context.imports.add("from sqlalchemy.dialects import postgresql")
