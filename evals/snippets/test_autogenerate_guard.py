@@ -67,6 +67,21 @@ async def test_nothing_is_dropped_unless_each_name_is_allowed(history: History) 
     history.run("check")
 
 
+async def test_a_drop_in_another_schema_is_allowed_by_its_whole_name(
+    history: History, database: str
+) -> None:
+    history.options["include_schemas"] = True
+    if database == "sqlite":  # a schema there is an attached file
+        history.run("check")
+        assert await history.version()
+        return
+    await history.read("CREATE SCHEMA sales")
+    await history.read("CREATE TABLE sales.van (id INTEGER PRIMARY KEY)")
+    with pytest.raises(CommandError, match=r"would drop sales\.van, with"):
+        revision(history, "van")
+    assert len(revision(history, "sales.van")) == 1
+
+
 async def test_the_check_fails_on_a_drop_too(history: History) -> None:
     history.models(PARCEL + WEIGHT)
     with pytest.raises(CommandError, match="would drop van"):
