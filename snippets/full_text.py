@@ -15,7 +15,7 @@ from html import escape
 from typing import Any
 
 from sqlalchemy import ColumnElement, column, false, func, literal, select, table
-from sqlalchemy.dialects.postgresql import REGCONFIG, TSVECTOR
+from sqlalchemy.dialects.postgresql import REGCONFIG
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -41,7 +41,7 @@ class FullText:
         parent: Any = columns[0].parent
         self.source = parent.local_table
         (self.key,) = self.source.primary_key
-        self.vector = column(VECTOR, TSVECTOR, _selectable=self.source)
+        self.vector: Any = column(VECTOR, _selectable=self.source)
         name = f"{self.source.name}{SUFFIX}"
         self.index: Any = table(name, column("rowid"), column(name))
         self.whole: ColumnElement[Any] = self.index.c[name]

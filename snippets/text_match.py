@@ -37,7 +37,6 @@ class fold(FunctionElement[str]):
     A German ß stays ß, and é is not e: see `fold_accents`.
     """
 
-    name = "fold"
     type = String()
     inherit_cache = True
 
@@ -45,7 +44,6 @@ class fold(FunctionElement[str]):
 class fold_accents(fold):
     """A text without its case and its accents: "Éclair" is found by "eclair"."""
 
-    name = "fold_accents"
     inherit_cache = True
 
 
@@ -81,7 +79,7 @@ def _like(
         return false()
     pattern = before + re.sub("([/%_])", r"/\1", text) + behind
     # The database folds both sides: Python's idea of a small letter may be another.
-    return key(column).like(key(literal(pattern, String())), escape="/")
+    return key(column).like(key(literal(pattern)), escape="/")
 
 
 def _fold(text: str | None) -> str | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, SQLColumnExpression, String, event, literal
+from sqlalchemy import ColumnElement, Float, SQLColumnExpression, event, literal
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -36,7 +36,7 @@ def similarity(column: SQLColumnExpression[Any], text: str) -> ColumnElement[flo
 
 
 def _folded(text: str) -> fold:
-    return fold(literal(UNSENDABLE.sub(" ", text[:MAX_QUERY]), String()))
+    return fold(literal(UNSENDABLE.sub(" ", text[:MAX_QUERY])))
 
 
 def create_trigram_index(table: str, column: str) -> list[str]:
@@ -56,7 +56,6 @@ def configure_similarity(engine: AsyncEngine) -> None:
 
 
 class _similarity(FunctionElement[float]):
-    name = "similarity"
     type = Float()
     inherit_cache = True
 
@@ -79,7 +78,7 @@ def _compile_similarity(element: _similarity, compiler: SQLCompiler, **kw: Any) 
 
 
 def _add_function(connection: Any, record: object) -> None:
-    connection.create_function("similarity", 2, measure, deterministic=True)
+    connection.create_function("similarity", 2, measure)
 
 
 def measure(left: str | None, right: str | None) -> float | None:

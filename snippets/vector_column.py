@@ -100,7 +100,7 @@ def configure_vectors(engine: AsyncEngine) -> None:
 
 
 def _add_function(connection: Any, record: object) -> None:
-    connection.create_function("cosine_distance", 2, _cosine, deterministic=True)
+    connection.create_function("cosine_distance", 2, _cosine)
 
 
 def _cosine(left: bytes | None, right: bytes | None) -> float | None:

@@ -150,6 +150,12 @@ async def test_not_equal_by_hand_loses_rows_without_a_value(
                 assert sorted(kept + others) == [1, 2, 3, 4], (field.column, yes)
 
 
+def test_not_equal_is_one_operator_on_a_column() -> None:
+    assert str(PAGES.filters()["ne"].condition(["1"])) == (
+        "book.pages IS DISTINCT FROM :pages_1"
+    )
+
+
 async def test_each_condition_on_related_rows_looks_for_a_row_of_its_own(
     session: AsyncSession,
 ) -> None:

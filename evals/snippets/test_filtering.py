@@ -91,6 +91,7 @@ async def ids(session: AsyncSession, params: list[tuple[str, str]]) -> list[int]
         ([("name__starts", "é")], [5]),
         ([("team", "red")], [1]),
         ([one_of(("score", "10"))], [1]),
+        ([one_of(("name", ""), ("team", "red"))], [1]),
         ([one_of(("score", "10"), ("score__isnull", "true"))], [1, 3]),
         ([one_of(("name", "Bo & co"), ("name__ends", "=E"))], [2, 4]),
         ([one_of(("score__in", "10"), ("score__in", "20"), ("team", "blue"))], [1, 2]),
@@ -103,7 +104,7 @@ async def ids(session: AsyncSession, params: list[tuple[str, str]]) -> list[int]
             [2, 4],
         ),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 async def test_parameters_find_their_rows(
     session: AsyncSession, params: list[tuple[str, str]], expected: list[int]
