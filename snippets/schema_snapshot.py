@@ -32,7 +32,8 @@ async def snapshot(connection: AsyncConnection) -> Snapshot:
         }
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Skipped unsupported reflection", SAWarning)
+        # What reflection does not see of indexes is read from sqlite_master.
+        warnings.simplefilter("ignore", SAWarning)
         described = await connection.run_sync(look)
     await connection.commit()
     return described
@@ -45,18 +46,18 @@ def _sqlite_indexes(connection: Connection, table: str) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
 
 
-def _table(found: Any, table: str, indexes: list[dict[str, Any]]) -> dict[str, Any]:
+def _table(found: Any, table: str, indexes: list[dict[str, Any]]) -> list[list[str]]:
     def sorted_texts(items: list[dict[str, Any]]) -> list[str]:
         return sorted(str({k: str(v) for k, v in item.items()}) for item in items)
 
-    return {
-        "columns": sorted_texts(found.get_columns(table)),
-        "primary key": sorted_texts([found.get_pk_constraint(table)]),
-        "foreign keys": sorted_texts(found.get_foreign_keys(table)),
-        "unique": sorted_texts(found.get_unique_constraints(table)),
-        "checks": sorted_texts(found.get_check_constraints(table)),
-        "indexes": sorted_texts(indexes),
-    }
+    return [
+        sorted_texts(found.get_columns(table)),
+        sorted_texts([found.get_pk_constraint(table)]),
+        sorted_texts(found.get_foreign_keys(table)),
+        sorted_texts(found.get_unique_constraints(table)),
+        sorted_texts(found.get_check_constraints(table)),
+        sorted_texts(indexes),
+    ]
 
 
 def difference(expected: Snapshot, found: Snapshot) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator
 
 import pytest
@@ -50,7 +51,9 @@ async def look(engine: AsyncEngine, *statements: str) -> Snapshot:
     async with engine.connect() as connection:
         for statement in statements:
             await connection.exec_driver_sql(statement)
+        filters = list(warnings.filters)
         found = await snapshot(connection)
+        assert warnings.filters == filters
         assert not connection.in_transaction()
         return found
 
@@ -75,6 +78,17 @@ async def test_each_kind_of_constraint_is_seen(
         "DROP TABLE box",
         f"CREATE TABLE box ({column}, CONSTRAINT named {constraint})",
     )
+    assert difference(before, after) == "changed tables: box"
+
+
+async def test_a_unique_constraint_that_moves_to_another_column_is_seen(
+    shop: AsyncEngine,
+) -> None:
+    """SQLite calls the index of both `sqlite_autoindex_box_1`."""
+    columns = "a INTEGER NOT NULL, b INTEGER NOT NULL"
+    before = await look(shop, f"CREATE TABLE box ({columns}, UNIQUE (a))")
+    again = f"CREATE TABLE box ({columns}, UNIQUE (b))"
+    after = await look(shop, "DROP TABLE box", again)
     assert difference(before, after) == "changed tables: box"
 
 
