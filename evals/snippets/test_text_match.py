@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Index, Select, func, insert, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -179,6 +179,20 @@ async def test_an_index_on_the_folded_text_serves_equality(
     stmt: Select[Any] = select(Cake.id).where(key(Cake.name) == key("ECLAIR"))
     assert "cake_folded" in await plan(session, stmt, seqscan=False)
     assert await found(session, key(Cake.name) == key("ECLAIR")) in ([2], [1, 2])
+
+
+@pytest.mark.trap("no-function-fold")
+async def test_an_engine_that_was_not_told_cannot_fold(
+    fresh_database: Any, database: str
+) -> None:
+    engine = new_engine(fresh_database)
+    async with engine.connect() as conn:
+        if database == "sqlite":
+            with pytest.raises(OperationalError, match="no such function: fold"):
+                await conn.scalar(select(fold("É")))
+        else:
+            assert await conn.scalar(select(fold("É"))) == "é"
+    await engine.dispose()
 
 
 async def test_every_connection_can_fold(fresh_database: Any, database: str) -> None:
