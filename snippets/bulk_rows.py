@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 from sqlalchemy import Dialect
@@ -17,6 +18,10 @@ Values = dict[str, list[Any]]
 ABSENT = object()
 
 
+class Gaps(list[Any]):
+    """Values of which some may be ABSENT."""
+
+
 class BadRow(DomainError):
     """A row that cannot be written. `number` counts the rows of the input from 1."""
 
@@ -29,7 +34,13 @@ class BadRow(DomainError):
 async def batches(rows: Rows, size: int) -> AsyncIterator[tuple[int, list[Row]]]:
     """Yield rows of any iterable, `size` at a time, with the number of the first."""
     number, batch = 1, list[Row]()
-    async for row in each(rows):
+    if isinstance(rows, Iterable):
+        rest = iter(rows)
+        while batch := list(islice(rest, size)):
+            yield number, batch
+            number += size
+        return
+    async for row in rows:
         batch.append(row)
         if len(batch) == size:
             yield number, batch
@@ -61,8 +72,12 @@ def bind(
     """
     bound: list[list[Any]] = []
     for (key, given), kind in zip(values.items(), types, strict=True):
-        process = kind.dialect_impl(dialect).bind_processor(dialect) or _as_is
+        process = kind.dialect_impl(dialect).bind_processor(dialect)
+        if process is None and not isinstance(given, Gaps):
+            bound.append(given)
+            continue
         bound.append([])
+        process = process or _as_is
         try:
             for value in given:
                 bound[-1].append(None if value is ABSENT else process(value))

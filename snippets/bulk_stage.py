@@ -50,7 +50,7 @@ async def staged(
 
 def last_rows(
     rows: Sequence[Row], first: int, key: Sequence[str]
-) -> tuple[list[Row], list[int]]:
+) -> tuple[Sequence[Row], Sequence[int]]:
     """Return the last row of each key, and their numbers.
 
     Raises:
@@ -60,14 +60,17 @@ def last_rows(
     expected = rows[0].keys()
     if missing := [name for name in key if name not in expected]:
         raise BadRow(first, "it lacks its key", *missing)
-    last: dict[tuple[object, ...], int] = {}
-    for place, row in enumerate(rows):
+    for number, row in enumerate(rows, first):
         if row.keys() != expected:
             other = sorted(row.keys() ^ expected)
-            raise BadRow(first + place, "only some rows of its batch have", *other)
-        ident = tuple([row[name] for name in key])
-        if None in ident:
-            raise BadRow(first + place, "its key is NULL", *key)
-        last[ident] = place
-    places = sorted(last.values())
-    return [rows[place] for place in places], [first + place for place in places]
+            raise BadRow(number, "only some rows of its batch have", *other)
+    parts = [[row[name] for row in rows] for name in key]
+    for part in parts:
+        if None in part:
+            raise BadRow(first + part.index(None), "its key is NULL", *key)
+    numbers: Sequence[int] = range(first, first + len(rows))
+    last = dict(zip(zip(*parts, strict=True), numbers, strict=True))
+    if len(last) < len(rows):
+        numbers = sorted(last.values())
+        rows = [rows[number - first] for number in numbers]
+    return rows, numbers

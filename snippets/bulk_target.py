@@ -7,13 +7,14 @@ table. A batch is worked on column by column.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Table
 from sqlalchemy.orm import class_mapper
 
-from .bulk_rows import ABSENT, BadRow, Row, Values
+from .bulk_rows import ABSENT, BadRow, Gaps, Row, Values
 
 
 @dataclass
@@ -55,17 +56,19 @@ class Target:
                 and that only the server, or nobody, has a value for.
         """
         keys = dict.fromkeys(rows[0])
-        if all(row.keys() == keys.keys() for row in rows):
-            self._check(keys, first)
-            return {key: [row[key] for row in rows] for key in keys}
+        if max(map(len, rows)) == len(keys):
+            with suppress(KeyError):  # they have the same keys, most likely
+                given = {key: [row[key] for row in rows] for key in keys}
+                self._check(keys, first)
+                return given
         for number, row in enumerate(rows, first):
             self._check(row, number)
             keys.update(dict.fromkeys(row))
         return {
-            key: [
+            key: Gaps(
                 row[key] if key in row else self._missing(key, row, number)
                 for number, row in enumerate(rows, first)
-            ]
+            )
             for key in keys
         }
 

@@ -6,7 +6,8 @@ have been through the types of the columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from operator import length_hint
 from typing import Any
 
 from sqlalchemy import ColumnClause, MetaData, Table, TableClause, bindparam, insert
@@ -62,23 +63,17 @@ async def _copy(
     numbers: Sequence[int],
 ) -> None:
     driver: Any = (await connection.get_raw_connection()).driver_connection
-    number = 0
-
-    def counted() -> Iterator[tuple[Any, ...]]:
-        nonlocal number
-        for now, row in zip(numbers, rows, strict=True):
-            number = now
-            yield row
-
+    records = iter(rows)
     try:
         await driver.copy_records_to_table(
             table.name,
             schema_name=table.schema,
             columns=[column.name for column in columns],
-            records=counted(),
+            records=records,
         )
     except (TypeError, ValueError, ArithmeticError, AttributeError) as exc:
-        # What asyncpg's encoders raise.
+        # What asyncpg's encoders raise, for the last row that they took.
+        number = numbers[len(rows) - length_hint(records) - 1]
         raise BadRow(number, "a value has the wrong type or is out of range") from exc
     except Exception as exc:
         if state := getattr(exc, "sqlstate", None):

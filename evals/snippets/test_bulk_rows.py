@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import TypeEngine
 
 from snippets.base import UtcDateTime
-from snippets.bulk_rows import ABSENT, BadRow, Row, Rows, Values, batches, bind
+from snippets.bulk_rows import ABSENT, BadRow, Gaps, Row, Rows, Values, batches, bind
 
 Types = list[TypeEngine[Any]]
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -50,7 +50,11 @@ async def test_values_go_through_the_types_of_their_columns(
     connection = await session.connection()
     dialect = connection.dialect
     types: Types = [UtcDateTime(), Integer(), JSON()]
-    values: Values = {"at": [NOON, None], "n": [1, ABSENT], "tags": [ABSENT, None]}
+    values: Values = {
+        "at": [NOON, None],
+        "n": Gaps([1, ABSENT]),
+        "tags": Gaps([ABSENT, None]),
+    }
     first, second = bind(values, types, [1, 2], dialect)
     at = {"sqlite": "2026-01-01 12:00:00.000000", "postgresql": NOON}[database]
     assert first == (at, 1, None)
