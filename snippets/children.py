@@ -57,7 +57,6 @@ async def first_children(
     rank = func.row_number().over(partition_by=keys, order_by=order_by)
     ranked = (
         select(model, *keys, rank)
-        .select_from(parent)
         .join(getattr(parent, children.key))
         .where(tuple_(*keys).in_(found))
         .subquery()

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from evals.harness.project import Project
 
-MODELS = """\
-from .db.base import Base as Base
-from .notes import models as notes
-"""
-
 NOTE = """\
 from sqlmodel import Field, Relationship, SQLModel
 
@@ -214,6 +209,27 @@ def test_every_foreign_key_has_an_index() -> None:
     assert unindexed_foreign_keys(Base.metadata) == []
 """
 
+FUTURE = """\
+from __future__ import annotations
+
+from sqlalchemy.orm import configure_mappers
+from sqlmodel import Field, Relationship, SQLModel
+
+
+class Team(SQLModel, table=True):
+    id: int | None = Field(default=None, primary_key=True)
+    heroes: list["Hero"] = Relationship(back_populates="team")
+
+
+class Hero(SQLModel, table=True):
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: int | None = Field(default=None, foreign_key="team.id")
+    team: Team | None = Relationship(back_populates="heroes")
+
+
+configure_mappers()
+"""
+
 SNIPPETS = (
     "sqlmodel_base sqlmodel_fields soft_delete_repository fastapi_errors"
     " keyset_pagination fastapi_pagination factory query_assertions foreign_key_index"
@@ -230,7 +246,6 @@ def test_revisions_fixtures_and_pages_work_on_tables_of_sqlmodel(
     project.write(
         {
             ".env": "DATABASE_URL=sqlite:///app.db\\n",
-            "app/models.py": MODELS,
             "app/main.py": MAIN,
             "tests/test_notes.py": TESTS,
         }
@@ -245,3 +260,12 @@ def test_revisions_fixtures_and_pages_work_on_tables_of_sqlmodel(
     assert "No new upgrade" in project.run("-m", "alembic", "check").stdout
     printed = project.run("-m", "pytest", "-q").stdout
     assert "9 passed" in printed, printed
+
+
+def test_relationships_break_where_annotations_are_text(project: Project) -> None:
+    first, rest = FUTURE.split("\n", 1)
+    project.write({"future.py": FUTURE, "plain.py": rest})
+    project.run("plain.py")
+    broken = project.run("future.py", check=False)
+    assert "InvalidRequestError" in broken.stderr
+    assert first == "from __future__ import annotations"
