@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy import CheckConstraint, ForeignKey, MetaData, func, select, text, update
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -51,7 +51,8 @@ ROOMS = Base.metadata.tables["room"]
 
 
 class RoomIn(BaseModel):
-    name: str | None = None
+    name: str | None = Field(default=None, max_length=20)
+    note: str = ""
     seats: int = 1
     above_id: int | None = None
     beside_id: int | None = None
@@ -63,7 +64,8 @@ def application() -> FastAPI:
 
     @app.post("/rooms", status_code=201)
     async def add(new: RoomIn, session: SessionDep) -> None:
-        session.add(Room(**new.model_dump()))
+        session.add(Room(**new.model_dump(exclude={"note"})))
+        await session.scalar(select(Room.id).where(Room.name == new.note))
 
     @app.post("/rooms/or-another")
     async def add_or_another(new: RoomIn, session: SessionDep) -> str:
@@ -194,10 +196,13 @@ async def test_a_number_that_no_column_holds_is_422_in_a_query_too(
 
 
 async def test_a_lone_surrogate_is_422(client: httpx.AsyncClient) -> None:
-    body = json.dumps({"name": "\ud800"})
-    as_json = {"content-type": "application/json"}
-    response = await client.post("/rooms", content=body, headers=as_json)
-    assert answer(response) == (422, "InvalidValue", [])
+    # Pydantic refuses it where a length is asked for; elsewhere it comes through.
+    for field in ("name", "note"):
+        body = json.dumps({"name": "blue", field: "\ud800"})
+        as_json = {"content-type": "application/json"}
+        response = await client.post("/rooms", content=body, headers=as_json)
+        assert answer(response) == (422, "InvalidValue", [])
+    assert (await client.get("/rooms/blue")).status_code == 404
     response = await client.post("/rooms", json={"seats": "many"})
     assert response.status_code == 422
     assert response.json()["detail"][0]["loc"] == ["body", "seats"]
