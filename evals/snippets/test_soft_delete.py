@@ -38,7 +38,7 @@ from sqlalchemy.orm import (
 )
 
 from evals.harness.observe import Statements
-from snippets.base import NAMING_CONVENTION
+from snippets.base import NAMING_CONVENTION, UtcDateTime
 from snippets.base import Base as PackBase
 from snippets.soft_delete import SoftDeletable, SoftDelete, live_rows
 
@@ -358,6 +358,18 @@ async def test_a_dataclass_model_declares_the_column_again(
     assert gone.deleted_at is not None
     assert gone.deleted_at.tzinfo is not None
     assert len((await session.scalars(select(Letter))).all()) == 1
+
+
+def test_the_time_is_utc_on_any_base() -> None:
+    class Own(DeclarativeBase):
+        pass
+
+    class Stamp(SoftDelete, Own):
+        __tablename__ = "stamp"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    assert isinstance(Own.metadata.tables["stamp"].c.deleted_at.type, UtcDateTime)
 
 
 def test_the_filter_is_made_once() -> None:
