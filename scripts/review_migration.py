@@ -20,7 +20,8 @@ Tables that the reviewed revisions themselves create are empty, so that nearly a
 safe on them. That holds for the tables of one revision, of the files that are named
 together, and after --since (--since base: no database exists yet). The other
 revisions of the same directory are read to know what is there, and not judged.
-PostgreSQL is assumed, and SQLite too where a revision uses batch mode.
+PostgreSQL is assumed, and SQLite too where a revision uses batch mode. Calls of this
+pack's online_*.py and backfill.py are known; a copy must keep the file's name.
 
 Text or --json on stdout. Exit codes, the highest that applies:
   0  nothing to stop for

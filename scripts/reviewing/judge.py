@@ -84,6 +84,7 @@ class State:
 
 DATA = {"insert", "update", "delete", "truncate", "select", "quiet", "commit"}
 DATA |= {"unread", "result"}  # and what may be
+INDEXES = {"create_index", "online"}
 # What leaves nothing behind that a second upgrade would stumble over.
 DATA |= {"validate", "reindex", "cluster", "vacuum", "refresh", "lock"}
 # The catalogue changes behind these take a lock that data changes then hold on to.
@@ -288,7 +289,7 @@ class Judge:
         found = set()
         for later in self.ops:
             unique = later.facts.get("type") in ("unique", "primary key")
-            if later.table == table and (later.kind == "create_index" or unique):
+            if later.table == table and (later.kind in INDEXES or unique):
                 found.update(later.facts.get("columns", [])[:1])
         return found
 
@@ -522,6 +523,11 @@ class Judge:
         if self.added(table, column):
             return known is None or column not in known.indexed
         return bool(self.state.complete and known and column not in known.indexed)
+
+    def online(self, op: Operation) -> Iterator[Reason]:
+        for column in op.facts.get("refers", ()):
+            if self.postgresql(op) and self.without_index(op.table, column):
+                yield Reason("foreign-key-without-index", f"{op.table}.{column}")
 
     def drop_constraint(self, op: Operation) -> Iterator[Reason]:
         if not op.facts.get("named", True):
@@ -808,6 +814,8 @@ class Judge:
                 table.left_out.append("a generated column (the copy fails)")
         elif op.kind == "alter_column":
             self.apply_alter(op)
+        elif op.kind == "online":
+            self.apply_online(op)
         elif op.kind == "create_index":
             if table is not None:
                 table.indexed.update(facts["columns"][:1])
@@ -874,6 +882,18 @@ class Judge:
             table.columns[facts["new"]] = table.columns.pop(op.name)
             if op.name in table.indexed:
                 table.indexed.add(facts["new"])
+
+    def apply_online(self, op: Operation) -> None:
+        facts, table = op.facts, self.state.tables.get(op.table)
+        if "check" in facts:
+            self.state.checks[op.table, op.name] = Check(facts["check"].lower(), True)
+        if table is None:
+            return
+        table.indexed.update(facts["columns"][:1])
+        if "column" in facts:
+            table.columns[op.name] = facts["column"]
+        if facts.get("not_null") in table.columns:
+            table.columns[facts["not_null"]].nullable = False
 
     def apply_constraint(self, op: Operation) -> None:
         facts = op.facts

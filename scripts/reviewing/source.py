@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import sql
+from . import online, sql
 from .sql import DATABASES, HOLE, Operation
 from .values import (
     DIRECTIVES,
@@ -364,7 +364,9 @@ class Module:
         for alias in node.names:
             full = f"{module}.{alias.name}" if module else alias.name
             top = full.partition(".")[0]
-            if top not in LIBRARIES and top not in sys.stdlib_module_names:
+            if online.is_known(module, alias.name):
+                full = f"online.{alias.name}"
+            elif top not in LIBRARIES and top not in sys.stdlib_module_names:
                 self.application.setdefault(module or alias.name, node.lineno)
                 full = f"application.{full}"
             bound = alias.asname or alias.name.partition(".")[0]
@@ -568,6 +570,8 @@ class Module:
         made = Made(name, args, kwargs, None, node)
         if name.startswith("alembic.op."):
             return self.op(name.removeprefix("alembic.op."), made)
+        if name.startswith("online."):
+            return self.online(made)
         if name in ("textwrap.dedent", "inspect.cleandoc") and args:
             return args[0]
         if name == "str" and args:
@@ -586,6 +590,21 @@ class Module:
         )
         if hidden or (name.startswith("application.") and node is self.whole):
             self.emit("unread", text=ast.unparse(node)[:70])
+        return made
+
+    def online(self, made: Made) -> Any:
+        """Note a call of one of the pack's snippets."""
+        if made.last() == "own_transactions":
+            return Made(".autocommit_block")
+        if made.last() in ("quoted", "literal"):
+            return made.args[0] if made.args else UNKNOWN
+        if made.last() == "on_postgresql":
+            only = frozenset({"postgresql"})
+            return DialectTest(only, DATABASES - only)
+        if made.last() != "unlimited":
+            for op in online.read_call(made):
+                op.line = self.line
+                self.add(op)
         return made
 
     def call_method(self, made: Made, scope: dict[str, Any]) -> Any:
