@@ -314,6 +314,11 @@ async def test_a_test_that_commits_leaves_no_row(
         assert await names(session, include_deleted=True) == []
 
 
+def test_none_of_the_fields_is_asked_for() -> None:
+    made = Crew.model_validate({"name": "blue"})
+    assert (made.deleted_at, made.version, *stamps(made)) == (None,) * 4
+
+
 def test_rows_have_no_hash_and_are_equal_by_their_fields() -> None:
     with pytest.raises(TypeError, match="unhashable"):
         hash(Crew(name="blue"))
