@@ -77,20 +77,23 @@ async def _copy(
         raise BadRow(number, "a value has the wrong type or is out of range") from exc
     except Exception as exc:
         if state := getattr(exc, "sqlstate", None):
-            raise _as_sqlalchemy(exc, state, connection, table) from exc
+            raise copy_error(exc, state, connection, table) from exc
         raise
 
 
-def _as_sqlalchemy(
+def copy_error(
     exc: Exception, state: str, connection: AsyncConnection, table: TableClause
 ) -> DBAPIError:
-    """Return what SQLAlchemy would raise if the statement were its own."""
+    """Return what SQLAlchemy would raise if the statement were its own. A note says
+    in which line of the data PostgreSQL found it."""
     dbapi: Any = connection.dialect.loaded_dbapi
     orig = dbapi.Error(str(exc))
     orig.sqlstate = orig.pgcode = state
     orig.__cause__ = exc
     kind = IntegrityError if state.startswith("23") else DBAPIError
-    return kind(f"COPY {table.fullname} FROM STDIN", None, orig)
+    error = kind(f"COPY {table.fullname} FROM STDIN", None, orig)
+    error.add_note(str(getattr(exc, "context", "")))
+    return error
 
 
 def _plain(column: ColumnClause[Any]) -> bool:

@@ -121,6 +121,7 @@ async def test_what_the_database_refuses_is_sqlalchemys_error(
         assert isinstance(as_domain_error(long.value, Base.metadata), InvalidValue)
         orig: Any = long.value.orig
         assert orig.sqlstate == orig.pgcode == "22001"
+        assert long.value.__notes__ == ["COPY shelf, line 1, column na me"]
     assert (await session.scalars(select(Shelf.name))).all() == ["a"]
 
 
