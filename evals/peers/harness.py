@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 import shutil
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from evals.harness.forks import copy_pack
+from evals.harness.timed_runs import seconds_a_test
 from scripts.maintain.bench import contestant
 
 SUBJECT = "one test of 200 in a file"
@@ -83,24 +80,6 @@ asyncio_default_test_loop_scope = "session"
 filterwarnings = ["error"]
 """
 
-# The first test starts the server and makes the tables: it is not counted.
-CLOCK = """\
-import json
-import os
-import time
-
-ends = []
-
-
-def pytest_runtest_logfinish():
-    ends.append(time.perf_counter())
-
-
-def pytest_sessionfinish():
-    with open(os.environ["BENCH_RESULT"], "w", encoding="utf-8") as file:
-        json.dump((ends[-1] - ends[0]) / (len(ends) - 1), file)
-"""
-
 
 @dataclass
 class State:
@@ -111,39 +90,21 @@ class State:
     def pack(self) -> Path:
         return self.scratch / "pack"
 
-    async def seconds(self, cwd: str, file: str, *args: str) -> float:
-        """Return what a test of the file takes, without the start of the run."""
-        result = self.scratch / "result.json"
-        env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-        env.pop("GITHUB_STEP_SUMMARY", None)
-        env |= {"PYTHONPATH": str(self.scratch), "BENCH_URL": self.url}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *("-m", "pytest", "-q", "-p", "clock", file, *args),
-            cwd=self.scratch / cwd,
-            env=env | {"BENCH_RESULT": str(result)},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        printed, _ = await process.communicate()
-        if process.returncode:
-            raise RuntimeError(f"pytest {file} failed:\n{printed.decode()}")
-        return float(json.loads(result.read_text(encoding="utf-8")))
-
     async def bare(self, test: str) -> float:
-        return await self.seconds("bare", "test_bare.py", "-k", test)
+        args = ("test_bare.py", "-k", test)
+        return await seconds_a_test(self.scratch, "bare", *args, BENCH_URL=self.url)
 
     async def ours(self, test: str) -> float:
         database = "sqlite" if self.url.startswith("sqlite") else "postgresql"
         file = "evals/snippets/test_probe.py"
-        return await self.seconds("pack", file, "-k", test, "--db", database)
+        args = (file, "-k", test, "--db", database)
+        return await seconds_a_test(self.scratch, "pack", *args)
 
 
 async def setup(url: str) -> State:
     state = State(Path(tempfile.mkdtemp(prefix="bench-harness-")), url)
     copy_pack(state.pack)
     files = {
-        "clock.py": CLOCK,
         "bare/pyproject.toml": PYPROJECT,
         "bare/conftest.py": CONFTEST,
         "bare/test_bare.py": TESTS,

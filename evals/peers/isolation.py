@@ -5,15 +5,12 @@ Twenty tables; every number is a whole test, measured inside pytest.
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 import shutil
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from evals.harness.timed_runs import seconds_a_test
 from scripts.maintain.bench import contestant
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,23 +142,6 @@ async def session(clean):
     async with AsyncSession(clean, expire_on_commit=False) as session:
         yield session
 """
-# The first test makes the databases: it is not counted.
-CLOCK = """\
-import json
-import os
-import time
-
-ends = []
-
-
-def pytest_runtest_logfinish():
-    ends.append(time.perf_counter())
-
-
-def pytest_sessionfinish():
-    with open(os.environ["BENCH_RESULT"], "w", encoding="utf-8") as file:
-        json.dump((ends[-1] - ends[0]) / (len(ends) - 1), file)
-"""
 
 
 @dataclass
@@ -171,25 +151,12 @@ class State:
 
     async def run(self, project: str, test: str, how: str = "") -> float:
         """Return the seconds of one of the tests that are called `test`."""
-        result = self.scratch / "result.json"
         sqlite = self.url.startswith("sqlite")
-        env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-        env |= {"HOW": how, "BENCH_URL": self.url, "BENCH_RESULT": str(result)}
+        env = {"HOW": how, "BENCH_URL": self.url}
         env |= {} if sqlite else {"TEST_DATABASE_URL": self.url}
         chosen = f"{test} and {'sqlite' if sqlite else 'postgresql'}"
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *("-m", "pytest", "-q", "-p", "clock"),
-            *("-W", "ignore", "-k", chosen if project == "ours" else test),
-            cwd=self.scratch / project,
-            env=env,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        printed, _ = await process.communicate()
-        if process.returncode:
-            raise RuntimeError(f"pytest in {project} failed:\n{printed.decode()}")
-        return float(json.loads(result.read_text(encoding="utf-8")))
+        args = ("-W", "ignore", "-k", chosen if project == "ours" else test)
+        return await seconds_a_test(self.scratch, project, *args, **env)
 
 
 async def setup(url: str) -> State:
@@ -202,7 +169,6 @@ async def setup(url: str) -> State:
         files = {
             "app/models.py": MODELS,
             "conftest.py": conftest,
-            "clock.py": CLOCK,
             "test_cost.py": TESTS.replace("COUNT", str(count)),
             "pytest.ini": "[pytest]\npythonpath = .\n",
         }
