@@ -73,7 +73,7 @@ class FullText:
         query = self._query(groups)
         place = [c.key for c in self.columns].index(column.key)
         return _by_dialect(
-            func.ts_headline(self.language, func.coalesce(column, ""), query, options),
+            func.ts_headline(self.language, column, query, options),
             self._of_row(
                 func.snippet(self.whole, place, BEGIN, END, "...", WORDS), groups
             ),
@@ -92,9 +92,9 @@ class FullText:
         return select(expression).where(self._match(groups), of_row).scalar_subquery()
 
 
-def mark_html(text: str) -> str:
+def mark_html(text: str | None) -> str:
     """Return the excerpt as HTML. Databases escape nothing of what users wrote."""
-    marked = escape(text).replace(BEGIN, "<mark>")
+    marked = escape(text or "").replace(BEGIN, "<mark>")
     return marked.replace(END, "</mark>")
 
 

@@ -16,7 +16,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     SQLColumnExpression,
-    String,
     event,
     false,
     literal,
@@ -37,7 +36,6 @@ class fold(FunctionElement[str]):
     A German ß stays ß, and é is not e: see `fold_accents`.
     """
 
-    type = String()
     inherit_cache = True
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, SQLColumnExpression, event, literal
+from sqlalchemy import ColumnElement, SQLColumnExpression, event, literal
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -56,7 +56,6 @@ def configure_similarity(engine: AsyncEngine) -> None:
 
 
 class _similarity(FunctionElement[float]):
-    type = Float()
     inherit_cache = True
 
 

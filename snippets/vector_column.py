@@ -28,8 +28,6 @@ from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 class PostgresqlVector(UserDefinedType[Any]):
     """What autogenerate cannot write: a revision says `vector(384)` in SQL."""
 
-    cache_ok = True
-
     def __init__(self, size: int) -> None:
         self.size = size
 
@@ -70,7 +68,6 @@ class Vector(TypeDecorator[Sequence[float]]):
 class cosine_distance(FunctionElement[float]):
     """0 for the same direction, 1 for none in common, 2 for the opposite."""
 
-    type = sa.Float()
     inherit_cache = True
 
     def __init__(self, column: Any, asked: Sequence[float]) -> None:

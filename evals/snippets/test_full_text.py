@@ -171,9 +171,19 @@ async def test_the_best_part_of_the_text_is_marked(
     assert "&amp;" in mark_html(rows[1][1])
 
 
-async def test_a_text_that_is_null_has_an_empty_excerpt(session: AsyncSession) -> None:
+async def test_a_text_that_is_null_has_no_excerpt(session: AsyncSession) -> None:
     stmt = select(SEARCH.excerpt(Recipe.body, "apples")).where(Recipe.id == 3)
-    assert await session.scalar(stmt) in ("", None)
+    assert await session.scalar(stmt) is None
+    assert mark_html(None) == ""
+
+
+async def test_a_search_is_compiled_once(session: AsyncSession) -> None:
+    conn = await session.connection()
+    cache: dict[Any, Any] = {}
+    for q in ("apple", "cake -apple"):
+        stmt = select(Recipe.id, SEARCH.rank(q)).where(SEARCH.matches(q))
+        await conn.execute(stmt, execution_options={"compiled_cache": cache})
+    assert len(cache) == 1
 
 
 @pytest.mark.trap("marked-text-is-html")

@@ -181,6 +181,16 @@ async def test_an_index_on_the_folded_text_serves_equality(
     assert await found(session, key(Cake.name) == key("ECLAIR")) in ([2], [1, 2])
 
 
+@pytest.mark.parametrize("key", [fold, fold_accents], ids=["case", "accents"])
+async def test_a_statement_is_compiled_once(session: AsyncSession, key: Any) -> None:
+    conn = await session.connection()
+    cache: dict[Any, Any] = {}
+    for text in ("a", "b"):
+        stmt = select(Cake.id).where(contains(Cake.name, text, key))
+        await conn.execute(stmt, execution_options={"compiled_cache": cache})
+    assert len(cache) == 1
+
+
 @pytest.mark.trap("no-function-fold")
 async def test_an_engine_that_was_not_told_cannot_fold(
     fresh_database: Any, database: str

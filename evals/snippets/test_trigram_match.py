@@ -6,6 +6,9 @@ a server that has.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
@@ -99,6 +102,20 @@ async def test_typing_errors_are_forgiven_where_the_server_can(
         await add_cities(session)
         with pytest.raises(DBAPIError, match="operator does not exist"):
             await found(session, "amsterdam")
+
+
+async def test_a_statement_is_compiled_once(
+    session: AsyncSession, database: str
+) -> None:
+    conn = await session.connection()
+    cache: dict[Any, Any] = {}
+    for typed in ("a", "b"):
+        stmt = select(similarity(City.name, typed)).where(similar(City.name, typed))
+        with suppress(DBAPIError):  # the embedded server lacks the function
+            await conn.execute(stmt, execution_options={"compiled_cache": cache})
+        await session.rollback()
+        conn = await session.connection()
+    assert len(cache) == 1
 
 
 @pytest.mark.trap("no-such-extension")

@@ -150,6 +150,15 @@ async def test_neighbours_that_a_filter_removes_leave_the_result_short(
     assert len((await session.scalars(stmt)).all()) == 3
 
 
+async def test_a_statement_is_compiled_once(session: AsyncSession) -> None:
+    conn = await session.connection()
+    cache: dict[Any, Any] = {}
+    for angle in (10, 20):
+        stmt = select(cosine_distance(Photo.embedding, at(angle)))
+        await conn.execute(stmt, execution_options={"compiled_cache": cache})
+    assert len(cache) == 1
+
+
 def test_autogenerate_takes_it_for_no_plain_bytes() -> None:
     stored = repr(Vector(3).impl_instance)
     assert stored == "PostgresqlVector(3)"
