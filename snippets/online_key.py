@@ -40,7 +40,7 @@ def widen_key(table: str, key: str) -> None:
         backfill(table, key=key, where=f"{new} IS NULL", change=f"{new} = {old}")
         create_index(f"{name}_index", table, [wide], unique=True)
         # From here on it is one transaction, which nobody's write can come between.
-        set_not_null(table, wide, BigInteger())
+        set_not_null(table, wide)
         drop_sync(name, table)
         op.execute(_swap(table, key, wide, f"{name}_index"))
     with own_transactions(), unlimited("statement_timeout"):

@@ -1,7 +1,7 @@
 """Change a table while requests read and write it: for use in a revision.
 
     def upgrade() -> None:
-        set_not_null("parcel", "weight", sa.Integer())
+        set_not_null("parcel", "weight")
 
 On PostgreSQL no lock that stops readers or writers is held while rows are scanned.
 Each step commits by itself, so the call stands alone in its revision; a revision that
@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from alembic import op
-from sqlalchemy.types import TypeEngine
 
 from .online_step import (
     drop_constraint,
@@ -61,7 +60,7 @@ def add_foreign_key(
         validate(table, name)
 
 
-def set_not_null(table: str, column: str, existing_type: TypeEngine[Any]) -> None:
+def set_not_null(table: str, column: str) -> None:
     """Forbid NULL; fill the column first.
 
     A valid CHECK spares SET NOT NULL its scan.
@@ -71,7 +70,7 @@ def set_not_null(table: str, column: str, existing_type: TypeEngine[Any]) -> Non
     if on_postgresql():
         add_check(check, table, f"{quoted(column)} IS NOT NULL")
     with op.batch_alter_table(table) as batch:
-        batch.alter_column(column, nullable=False, existing_type=existing_type)
+        batch.alter_column(column, nullable=False)
     drop_constraint(table, check)
 
 

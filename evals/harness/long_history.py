@@ -65,7 +65,7 @@ REVISIONS: list[tuple[str, str]] = [
         "pass",
     ),
     (
-        'set_not_null("orders", "grams", sa.Integer())',
+        'set_not_null("orders", "grams")',
         """with op.batch_alter_table("orders") as batch:
         batch.alter_column("grams", nullable=True, existing_type=sa.Integer)""",
     ),

@@ -35,7 +35,7 @@ CALLS = {
         'add_foreign_key("fk_parcel_van", "parcel", "van", ["van_id"], ["id"],'
         ' ondelete="CASCADE")'
     ),
-    "not null": 'set_not_null("parcel", "weight", sa.Integer())',
+    "not null": 'set_not_null("parcel", "weight")',
 }
 
 # Notes, at the end of each DDL statement and in its transaction, which locks on the

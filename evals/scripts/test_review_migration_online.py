@@ -131,7 +131,7 @@ JUDGED: dict[str, tuple[list[str], set[str]]] = {
     ),
     "a column that is not null already": (
         [
-            'set_not_null("parcel", "weight", sa.Integer())',
+            'set_not_null("parcel", "weight")',
             'op.alter_column("parcel", "weight", nullable=False)',
         ],
         set(),

@@ -41,7 +41,7 @@ REPLACE = [
     op.drop_column("parcel", "weight")
 """,
     """
-    set_not_null("parcel", "grams", sa.Integer())
+    set_not_null("parcel", "grams")
 """,
 ]
 IMPORTS = """
@@ -269,9 +269,7 @@ async def test_columns_without_a_default_are_filled_at_an_insert_of_new_code(
     history: History, shop: AsyncEngine
 ) -> None:
     await history.read("DELETE FROM parcel")
-    await upgrade(
-        history, 'set_not_null("parcel", "weight", sa.Integer())\n'.join(["    ", ""])
-    )
+    await upgrade(history, 'set_not_null("parcel", "weight")\n'.join(["    ", ""]))
     await upgrade(history, REPLACE[0])
     await insert(history, 1, {"grams": 5000})
     assert await found(history, 1, {"weight": 5}) == {"weight": 5}

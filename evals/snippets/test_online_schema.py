@@ -194,6 +194,39 @@ async def test_a_value_of_an_enum_is_used_by_the_next_revision_of_the_same_run(
     assert await scalar(shop, "SELECT DISTINCT kind FROM parcel") == "it's"
 
 
+async def test_a_value_is_used_later_also_where_all_revisions_are_one_transaction(
+    history: History, shop: AsyncEngine, database: str
+) -> None:
+    """As they are where an environment does not say `transaction_per_migration`."""
+    history.options["transaction_per_migration"] = False
+    if database == "postgresql":
+        await history.read("CREATE TYPE kind AS ENUM ('a')")
+        await history.read("ALTER TABLE parcel ADD COLUMN kind kind")
+    else:
+        await history.read("ALTER TABLE parcel ADD COLUMN kind TEXT")
+    call = 'add_enum_value("kind", "b")'
+    history.revision("r1", None, REVISION.format(call=call))
+    uses = "def upgrade():\n    op.execute(\"UPDATE parcel SET kind = 'b'\")\n"
+    history.revision("r2", "r1", uses)
+    history.upgrade()
+    assert await scalar(shop, "SELECT DISTINCT kind FROM parcel") == "b"
+
+
+async def test_a_column_may_have_the_longest_name(
+    history: History, shop: AsyncEngine
+) -> None:
+    """Of which, and the table's, the name of a constraint is made."""
+    name = "w" * 60
+    await history.read(f"ALTER TABLE parcel ADD COLUMN {name} INTEGER DEFAULT 1")
+    call = f'set_not_null("parcel", "{name}")'
+    history.revision("r1", None, REVISION.format(call=call))
+    history.upgrade()
+    with pytest.raises(IntegrityError):
+        await history.read(f"UPDATE parcel SET {name} = NULL")
+    checks = await history.inspect(lambda c: inspect(c).get_check_constraints("parcel"))
+    assert checks == []
+
+
 async def test_names_that_need_quotes_are_quoted(
     history: History, shop: AsyncEngine
 ) -> None:
@@ -201,7 +234,7 @@ async def test_names_that_need_quotes_are_quoted(
     calls = [
         'create_index("ix to", "order", ["to"])',
         'add_check("ck to", "order", "\\"to\\" > 0")',
-        'set_not_null("order", "Key", sa.Integer())',
+        'set_not_null("order", "Key")',
         'add_unique("uq to", "order", ["to"])',
         'drop_index("ix to")',
     ]

@@ -83,3 +83,19 @@ def upgrade():
     history.revision("r1", None, body)
     history.upgrade()
     assert await history.version() == "r1"
+
+
+async def test_a_validation_may_take_its_time(
+    history: History, shop: AsyncEngine, database: str
+) -> None:
+    rule = "weight > 0"
+    if database == "postgresql":
+        rule = "limit_is_off(weight)"
+        await history.read(
+            "CREATE FUNCTION limit_is_off(n INTEGER) RETURNS BOOLEAN LANGUAGE sql"
+            " AS $$ SELECT current_setting('statement_timeout') = '0' $$"
+        )
+    call = f'add_check("ck", "parcel", "{rule}")'
+    history.revision("r1", None, REVISION.format(call=call))
+    history.upgrade()
+    assert await history.version() == "r1"
