@@ -250,8 +250,10 @@ def test_revisions_fixtures_and_pages_work_on_tables_of_sqlmodel(
             "tests/test_notes.py": TESTS,
         }
     )
+    versions = project.path / "migrations/versions"
+    versions.mkdir(exist_ok=True)  # the oldest Alembic does not
     project.run("-m", "alembic", "revision", "--autogenerate", "-m", "create note")
-    (revision,) = (project.path / "migrations/versions").glob("*.py")
+    (revision,) = versions.glob("*.py")
     written = revision.read_text(encoding="utf-8")
     assert "sqlmodel" not in written
     assert "app." not in written

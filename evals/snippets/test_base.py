@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy
@@ -31,6 +32,7 @@ from sqlalchemy.orm import Mapped, MappedAsDataclass, mapped_column, relationshi
 
 from evals.harness.observe import Statements, lazy_load
 from snippets.base import Base
+from snippets.json_column import JsonDict
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, 123456, tzinfo=UTC)
 CEST = timezone(timedelta(hours=2))
@@ -80,6 +82,8 @@ class Seat(Base):
         Computed("guest || ' in ' || hall", persisted=True), nullable=True, index=True
     )
     kind: Mapped[Kind] = mapped_column(default=Kind.BENCH)
+    ticket: Mapped[UUID | None]
+    extras: Mapped[JsonDict | None]
 
     __table_args__ = (
         Index("ix_seat_hall_row", "hall", "row"),
@@ -330,15 +334,20 @@ async def test_a_partial_index_serves_a_parameter_that_meets_its_condition(
         assert ("ix_seat_bench" in found) is served
 
 
-async def test_decimals_enums_and_computed_columns_come_back_as_they_are(
+async def test_values_of_each_kind_come_back_as_they_are(
     session: AsyncSession,
 ) -> None:
+    ticket, extras = uuid4(), {"meals": ["soup"]}
     seat = Seat(hall=1, row=2, guest="Ann", price=Decimal("12345678901234.5678"))
+    seat.ticket, seat.extras = ticket, extras
     session.add(seat)
     await session.flush()
     await session.refresh(seat)
     assert (seat.price, seat.kind) == (Decimal("12345678901234.5678"), Kind.BENCH)
     assert seat.label == "Ann in 1"
+    assert (seat.ticket, seat.extras) == (ticket, extras)
+    same = select(Seat.id).where(Seat.ticket == ticket, Seat.kind == Kind.BENCH)
+    assert await session.scalar(same) == seat.id
     assert await session.scalar(text("SELECT kind FROM seat")) == "bench"
 
 
