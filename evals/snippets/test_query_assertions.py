@@ -119,6 +119,12 @@ async def test_an_error_of_the_block_is_not_replaced(sessions: Sessions) -> None
             raise ZeroDivisionError
 
 
+LAZY = (
+    r"^Author loads a relationship on access: load it in the query,"
+    r" options\(selectinload\(\.\.\.\)\)$"
+)
+
+
 async def test_a_lazy_load_fails_where_it_happens_and_an_eager_one_does_not(
     sessions: Sessions,
 ) -> None:
@@ -126,7 +132,7 @@ async def test_a_lazy_load_fails_where_it_happens_and_an_eager_one_does_not(
         async with sessions() as session:
             assert await together(session) == 5
         async with sessions() as session:
-            with pytest.raises(AssertionError, match=r"^Author loads a relationship"):
+            with pytest.raises(AssertionError, match=LAZY):
                 await one_by_one(session)
     async with sessions() as session:
         assert await one_by_one(session) == 5
