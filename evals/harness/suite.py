@@ -117,7 +117,8 @@ class Suite:
                 raise AssertionError(process.stdout.read())
             yield
             process.send_signal(number)
-            process.wait(120)
+            # Its workers end by themselves, and only then nobody holds the pipe.
+            process.communicate(timeout=120)
         ready.unlink()
 
     def made(self) -> set[str]:
