@@ -6,7 +6,12 @@ import pytest
 from sqlalchemy import URL, NullPool, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from snippets.connection_leak import ConnectionLeaked, assert_released, checked_out
+from snippets.connection_leak import (
+    LEFT_OPEN,
+    ConnectionLeaked,
+    assert_released,
+    checked_out,
+)
 
 
 async def test_a_connection_that_is_held_is_reported_until_it_is_back(
@@ -32,3 +37,10 @@ async def test_a_pool_that_does_not_count_is_taken_for_empty(
     async with engine.connect():
         assert checked_out(engine) == 0
         assert_released(engine)
+
+
+def test_what_cannot_be_emptied_is_told_with_what_to_do() -> None:
+    assert LEFT_OPEN == (
+        "a transaction was left open: close every session and connection, of every"
+        " engine, before the test ends"
+    )

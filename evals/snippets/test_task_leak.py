@@ -64,3 +64,18 @@ async def test_a_task_that_fails_while_it_ends_is_reported_as_leaked() -> None:
     await asyncio.sleep(0)
     with pytest.raises(TaskLeaked, match="stubborn"):
         await end_tasks(before)
+
+
+async def test_all_that_were_left_are_named() -> None:
+    before = asyncio.all_tasks()
+
+    async def first() -> None:
+        await asyncio.Event().wait()
+
+    async def second() -> None:
+        await asyncio.Event().wait()
+
+    tasks = {asyncio.create_task(second()), asyncio.create_task(first())}
+    with pytest.raises(TaskLeaked, match=r"first\(\) .*>, <.*second\(\) "):
+        await end_tasks(before)
+    assert all(task.cancelled() or task.done() for task in tasks)
