@@ -76,6 +76,6 @@ async def test_all_that_were_left_are_named() -> None:
         await asyncio.Event().wait()
 
     tasks = {asyncio.create_task(second()), asyncio.create_task(first())}
-    with pytest.raises(TaskLeaked, match=r"first\(\) .*>, <.*second\(\) "):
+    with pytest.raises(TaskLeaked, match=r"first at .*>, <.*second at "):
         await end_tasks(before)
     assert all(task.cancelled() or task.done() for task in tasks)
