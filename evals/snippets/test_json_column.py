@@ -209,11 +209,14 @@ async def test_a_nan_spoils_every_query_on_sqlite_and_strict_json_refuses_it(
     else:
         assert await refused(session, float("nan")) == "InvalidValue"
 
-    strict = partial(json.dumps, allow_nan=False)
+    # Not escaped, a lone surrogate is refused as in any text.
+    strict = partial(json.dumps, allow_nan=False, ensure_ascii=False)
     own = new_engine(engine.url, json_serializer=strict)
     async with new_sessions(own)() as other:
-        assert await refused(other, float("nan")) == "InvalidValue"
-        assert await refused(other, float("inf")) == "InvalidValue"
+        for value in (float("nan"), float("inf"), "\ud800"):
+            assert await refused(other, value) == "InvalidValue"
+        other.add(Event(data={"value": "ü"}))
+        await other.flush()
         assert (await other.scalars(key)).all() == []
     await own.dispose()
 
