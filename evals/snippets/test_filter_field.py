@@ -154,6 +154,9 @@ def test_not_equal_is_one_operator_on_a_column() -> None:
     assert str(PAGES.filters()["ne"].condition(["1"])) == (
         "book.pages IS DISTINCT FROM :pages_1"
     )
+    # PostgreSQL joins for a plain NOT EXISTS; for one in IS NOT true it asks row by row.
+    related = str(WORD.filters()["ne"].condition(["red"]))
+    assert related.startswith("NOT (EXISTS (SELECT 1")
 
 
 async def test_each_condition_on_related_rows_looks_for_a_row_of_its_own(

@@ -180,13 +180,14 @@ def test_a_parameter_that_is_not_on_the_list_is_an_error(name: str) -> None:
         ([("any", "score")], "any", "expected a query string"),
         ([("any", "name=%ff")], "any", "expected a query string"),
         ([("any", "name=" + "x" * MAX_GROUP)], "any", "expected a query string"),
+        ([("any", "name=".ljust(MAX_GROUP, "x"))], "name", "expected text of 200"),
         ([one_of(("any", "score=1"))], "any", "there is no such filter"),
         ([one_of(("score", "x"))], "score", "expected an integer"),
         ([one_of(("score", "1"), ("score", "2"))], "score", "expected it 1 times"),
         ([one_of(("score", "1"))] * 21, "any", "expected 20 filters at most in all"),
         ([("x" * 100_000, "1")], "x" * 50, "there is no such filter"),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_what_a_client_sends_ends_in_a_clear_error(
     params: list[tuple[str, str]], name: str, problem: str

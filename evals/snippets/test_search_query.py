@@ -117,10 +117,11 @@ HOSTILE = [
         ("it's", [[Term("it s")]]),
         ("a\0b \ud800c d\\e", [[Term("a b"), Term("c"), Term("d e")]]),
         ("-or", []),
+        ("a -or b", [[Term("a"), Term("or", excluded=True), Term("b")]]),
         ("order", [[Term("order")]]),
         ("x" * (MAX_QUERY + 1), [[Term("x" * MAX_QUERY)]]),
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_text_is_read_as_it_was_meant(typed: str, expected: list[list[Term]]) -> None:
     assert parse_query(typed) == expected
