@@ -154,7 +154,7 @@ def test_not_equal_is_one_operator_on_a_column() -> None:
     assert str(PAGES.filters()["ne"].condition(["1"])) == (
         "book.pages IS DISTINCT FROM :pages_1"
     )
-    # PostgreSQL joins for a plain NOT EXISTS; for one in IS NOT true it asks row by row.
+    # PostgreSQL turns a plain NOT EXISTS into a join.
     related = str(WORD.filters()["ne"].condition(["red"]))
     assert related.startswith("NOT (EXISTS (SELECT 1")
 
