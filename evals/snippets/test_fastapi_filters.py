@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import Annotated, Any
 
 import httpx
@@ -122,6 +123,11 @@ app = FastAPI()
 add_pagination_errors(app)
 
 
+@lru_cache(maxsize=100)
+def keyset(order: Order) -> Keyset[Task]:
+    return Keyset(Task, *order)
+
+
 @app.get("/tasks")
 async def list_tasks(
     sessions: Sessions,
@@ -131,7 +137,7 @@ async def list_tasks(
     links: LinksDep,
 ) -> CursorPage[TaskRead]:
     async with sessions() as session:
-        page = await Keyset(Task, *order).fetch(
+        page = await keyset(order).fetch(
             session, stmt, size=params.size, cursor=params.cursor
         )
     links.cursors(page)

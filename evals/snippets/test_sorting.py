@@ -105,6 +105,11 @@ async def test_a_joined_column_and_a_subquery_are_orders_too(
     assert found.all() == expected
 
 
+def test_an_order_is_the_same_object_each_time() -> None:
+    orders = {SORTS.parse(sort): sort for sort in ("-rank,name", "name", "-rank, name")}
+    assert list(orders.values()) == ["-rank, name", "name"]
+
+
 def test_a_long_text_is_cut_in_the_answer() -> None:
     with pytest.raises(InvalidSort) as caught:
         SORTS.parse("x" * 100_000)
