@@ -1,4 +1,4 @@
-"""Fifteen revisions of a shop, with rows, as they come about in a year.
+"""Revisions of a shop, with rows, as they come about in a year.
 
 `python -m evals.harness.long_history` kills the upgrade of them at each point that it
 is told, goes on, and compares the outcome with that of a run that nobody disturbed.
@@ -115,10 +115,30 @@ REVISIONS: list[tuple[str, str]] = [
         """op.add_column("orders", sa.Column("kilos", sa.Integer))
     op.execute("UPDATE orders SET kilos = grams / 1000")""",
     ),
+    (
+        """op.add_column("orders", sa.Column("weight", sa.Integer))
+    sides = dict(forward={"weight": "grams"}, backward={"grams": "weight"})
+    sync_columns("sync_weight", "orders", **sides)""",
+        """drop_sync("sync_weight", "orders")
+    op.drop_column("orders", "weight")
+    set_not_null("orders", "grams")""",
+    ),
+    (
+        'drop_sync("sync_weight", "orders")\n    set_not_null("orders", "grams")',
+        """sides = dict(forward={"weight": "grams"}, backward={"grams": "weight"})
+    sync_columns("sync_weight", "orders", **sides)""",
+    ),
+    (
+        'widen_key("orders", "id")',
+        """with op.batch_alter_table("orders") as batch:
+        batch.alter_column("id", type_=sa.Integer, existing_type=sa.BigInteger)""",
+    ),
 ]
 IMPORTS = """
 from snippets.backfill import backfill
+from snippets.online_column import drop_sync, sync_columns
 from snippets.online_index import add_unique, create_index
+from snippets.online_key import widen_key
 from snippets.online_schema import add_check, add_foreign_key, set_not_null
 
 
@@ -152,7 +172,11 @@ def describe(connection: Connection) -> dict[str, Any]:
         }
     if connection.dialect.name == "sqlite":
         master = connection.execute(text("SELECT name, sql FROM sqlite_master")).all()
-        described["sql"] = sorted(str(tuple(row)) for row in master)
+        # Batch mode writes constraints in no fixed order.
+        described["sql"] = sorted(
+            f"{name}: {sorted(line.strip(' ,') for line in (sql or '').splitlines())}"
+            for name, sql in master
+        )
     return described
 
 

@@ -217,7 +217,7 @@ async def test_a_revision_without_a_way_back_may_be_named(history: History) -> N
     assert seen == ["r1", "r1", "r2", "r3", "r3"]
 
 
-async def test_sixteen_revisions_with_rows_go_up_down_and_up(history: History) -> None:
+async def test_a_long_history_with_rows_goes_up_down_and_up(history: History) -> None:
     for file in history.versions.glob("*.py"):
         file.unlink()
     names = long_history.write(history)

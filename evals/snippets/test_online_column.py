@@ -265,6 +265,22 @@ async def test_what_one_release_writes_the_other_reads(
     assert await found(history, -3, old_row | as_new) == old_row | as_new
 
 
+async def test_one_of_several_columns_may_change_alone(
+    history: History, shop: AsyncEngine
+) -> None:
+    old, new, forward, backward, _ = CASES["split"]
+    for column in (*old, *new):
+        await history.read(f"ALTER TABLE parcel ADD COLUMN {column}")
+    await upgrade(history, SYNC.format(forward=forward, backward=backward))
+    await insert(history, -1, {"place": "NO-Oslo"})
+    await change(history, -1, {"country": "SE"})
+    row = {"place": "SE-Oslo", "country": "SE", "city": "Oslo"}
+    assert await found(history, -1, row) == row
+    await change(history, -1, {"city": "Umea"})
+    row = {"place": "SE-Umea", "country": "SE", "city": "Umea"}
+    assert await found(history, -1, row) == row
+
+
 async def test_columns_without_a_default_are_filled_at_an_insert_of_new_code(
     history: History, shop: AsyncEngine
 ) -> None:
