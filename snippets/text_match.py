@@ -81,8 +81,8 @@ def _like(
 
 
 def _fold(text: str | None) -> str | None:
-    # Letter by letter, as PostgreSQL does: a word's last sigma is a sigma.
-    return None if text is None else "".join(map(str.lower, text))
+    # Python alone takes a word's last sigma for another letter, which has no capital.
+    return None if text is None else text.replace("\u03a3", "\u03c3").lower()
 
 
 def _fold_accents(text: str | None) -> str | None:

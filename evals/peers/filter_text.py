@@ -21,10 +21,12 @@ CALLS = 5
 
 
 async def setup(url: str) -> State:
-    made = await open_session(url)
-    await teardown(made)
-    configure_folding(made.engine)  # the connections that it opens from now on
-    return State(made.engine, new_sessions(made.engine)())
+    state = await open_session(url)
+    await state.session.close()
+    await state.engine.dispose()
+    configure_folding(state.engine)  # the connections that it opens from now on
+    state.session = new_sessions(state.engine)()
+    return state
 
 
 @contestant("by hand: ilike")
