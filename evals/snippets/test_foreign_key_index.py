@@ -108,6 +108,10 @@ def test_neither_a_partial_index_nor_one_on_an_expression_serves(dialect: str) -
     assert table(Index("ix", "a", "b", text("abs(c)"))) == []
 
 
+def test_an_index_with_other_options_serves() -> None:
+    assert table(Index("ix", "a", "b", postgresql_include=["c"])) == []
+
+
 def test_a_primary_key_serves_by_its_first_columns() -> None:
     """An association needs an index on the second of its keys."""
     metadata = MetaData()
