@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Index, Select, func, insert, select
+from sqlalchemy import URL, Index, Select, func, insert, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -203,6 +203,28 @@ async def test_an_engine_that_was_not_told_cannot_fold(
         else:
             assert await conn.scalar(select(fold("É"))) == "é"
     await engine.dispose()
+
+
+@pytest.mark.trap("ascii-folding")
+async def test_a_database_that_was_made_in_locale_c_folds_ascii_only(
+    fresh_database: URL, database: str
+) -> None:
+    name = f"{fresh_database.database}_c"
+    create = f"CREATE DATABASE \"{name}\" TEMPLATE template0 LOCALE 'C'"
+    admin = new_engine(fresh_database, isolation_level="AUTOCOMMIT")
+    async with admin.connect() as conn:
+        if database == "postgresql":
+            await conn.exec_driver_sql(create)
+            fresh_database = fresh_database.set(database=name)
+        engine = new_engine(fresh_database)
+        configure_folding(engine)
+        async with engine.connect() as inside:
+            folded = await inside.scalar(select(fold("ÉE")))
+        await engine.dispose()
+        if database == "postgresql":
+            await conn.exec_driver_sql(f'DROP DATABASE "{name}"')
+    await admin.dispose()
+    assert folded == {"sqlite": "ée", "postgresql": "Ée"}[database]
 
 
 async def test_every_connection_can_fold(fresh_database: Any, database: str) -> None:
