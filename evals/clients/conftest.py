@@ -13,7 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from evals.clients.sandbox import NAME, PACKAGES, Sandbox, Tools, lean_tree, root_tree
+from evals.clients.sandbox import (
+    INSTALLERS,
+    NAME,
+    Sandbox,
+    Tools,
+    lean_tree,
+    root_tree,
+)
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +32,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
     path.mkdir(parents=True, exist_ok=True)
     with (path / "lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one worker installs, the others wait
-        return Tools.install(path, list(PACKAGES))
+        return Tools.install(path, list(INSTALLERS))
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ PACKAGES = {
     "gemini": "@google/gemini-cli",
     "opencode": "opencode-ai",
 }
+# It installs without an account, and answers only with one.
+INSTALLERS = PACKAGES | {"copilot": "@github/copilot"}
 # What a client needs of the user's environment; above all not the marks of an agent
 # that may have started the evals, which change what installers do.
 KEPT = (
@@ -75,7 +77,7 @@ class Tools:
         for name, program in programs.items():
             (tools.bin / name).unlink(missing_ok=True)
             (tools.bin / name).symlink_to(program)
-        missing = [PACKAGES[c] for c in clients if not tools.has(c)]
+        missing = [INSTALLERS[c] for c in clients if not tools.has(c)]
         if missing:
             (path / "package.json").write_text('{"private": true}', encoding="utf-8")
             done = subprocess.run(

@@ -1,7 +1,8 @@
 """The clients' own plugin commands install the lean tree, list it and let go of it.
 
-Cursor and Copilot have no such command without an account: the layout and the
-manifest that they document is what evals/pack/test_build.py checks.
+README's lines are run as they stand there, but for the owner. Cursor has no client on
+npm, and Gemini asks the real host for a repository: for these two the layout that they
+document is checked here and in evals/pack/test_build.py, and Gemini installs a path.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from evals.clients.sandbox import NAME, Sandbox, lean_tree, root_tree
+from evals.clients.sandbox import NAME, ROOT, Sandbox, lean_tree, root_tree
 
 PLUGIN = f"{NAME}@{NAME}"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ROWS = dict(re.findall(r"^\| ([A-Z]\w+(?: CLI| Code)?|\w+) \| (`.+) \|$", README, re.M))
 
 
 @pytest.fixture
@@ -104,3 +107,47 @@ def test_opencode_which_has_no_plugins_of_skills_reads_a_copy(
     found = json.loads(box.run("opencode", "debug", "skill"))
     where = [skill["location"] for skill in found if skill["name"] == NAME]
     assert where == [str(target / "SKILL.md")]
+
+
+def commands(client: str) -> list[list[str]]:
+    """Return what README says to type for a client: install, then update."""
+    typed = re.findall(r"`(.+?)`", ROWS[client])
+    said = [line.replace("OWNER", "root").split() for line in typed]
+    return [
+        ["claude", "plugin", *line[1:]] if line[0] == "/plugin" else line
+        for line in said
+    ]
+
+
+def test_readme_has_a_line_for_each_client() -> None:
+    assert ROWS.keys() == {
+        "Claude Code", "Codex", "Gemini CLI", "Copilot CLI", "Cursor", "opencode",
+    }  # fmt: skip
+    assert "#dist" in README
+    assert "edits and files inside it\nare lost" in README
+
+
+@pytest.mark.parametrize(
+    ("client", "place"),
+    [
+        ("Claude Code", ".claude/plugins/cache"),
+        ("Codex", ".codex/plugins/cache"),
+        ("Copilot CLI", ".copilot"),
+        ("Cursor", ".agents/skills"),
+        ("opencode", ".agents/skills"),
+    ],
+)
+def test_the_lines_of_the_readme_install_and_update(
+    client: str, place: str, online: Sandbox
+) -> None:
+    for words in commands(client):
+        if words[0] == "npx":
+            words[1:1] = ["--yes"]
+            words.append("-y")
+        online.run(*words)
+    top = online.project if place.startswith(".agents") else online.home
+    found = list((top / place).rglob(f"{NAME}/SKILL.md"))
+    assert found
+    for skill in found:  # Copilot keeps what it fetched beside what it uses
+        assert (skill.parent / "snippets/session.py").is_file()
+        assert not (skill.parent / "evals").exists()  # it came from the branch dist
