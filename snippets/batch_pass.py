@@ -35,7 +35,8 @@ async def pass_through(
     Each batch is a transaction of its own, and its rows are locked: others wait for
     one batch, not for all. What `work` raises undoes its batch and ends the pass.
     Rows that are inserted behind the place where the pass is belong to it. `stmt` has
-    no order and no limit of its own. A composite key is a tuple.
+    no order and no limit of its own, and loads collections with `selectinload`. A
+    composite key is a tuple.
     """
     model = stmt.column_descriptions[0]["entity"]
     columns = class_mapper(model).primary_key
@@ -44,7 +45,7 @@ async def pass_through(
         async with sessions.begin() as session:
             rest = stmt if after is None else stmt.where(key > after)
             rest = rest.order_by(*columns).limit(batch).with_for_update(of=model)
-            rows: Sequence[M] = (await session.scalars(rest)).unique().all()
+            rows: Sequence[M] = (await session.scalars(rest)).all()
             if not rows:
                 return
             # Before the work, which may delete the row.

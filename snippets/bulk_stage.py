@@ -50,7 +50,7 @@ async def staged(
 
 def last_rows(
     rows: Sequence[Row], first: int, key: Sequence[str]
-) -> tuple[Sequence[Row], Sequence[int]]:
+) -> tuple[list[Row], list[int]]:
     """Return the last row of each key, and their numbers.
 
     Raises:
@@ -68,9 +68,6 @@ def last_rows(
     for part in parts:
         if None in part:
             raise BadRow(first + part.index(None), "its key is NULL", *key)
-    numbers: Sequence[int] = range(first, first + len(rows))
-    last = dict(zip(zip(*parts, strict=True), numbers, strict=True))
-    if len(last) < len(rows):
-        numbers = sorted(last.values())
-        rows = [rows[number - first] for number in numbers]
-    return rows, numbers
+    last = {ident: place for place, ident in enumerate(zip(*parts, strict=True))}
+    places = sorted(last.values())
+    return [rows[place] for place in places], [first + place for place in places]

@@ -94,7 +94,7 @@ async def _records(
                     yield number, cells
         except csv.Error as exc:
             raise BadLines(f"line {number}: {exc}") from exc
-        record, quotes = "", 0
+        record = ""
     if record:
         raise BadLines(f"line {number}: a quote is never closed")
 

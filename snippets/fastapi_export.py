@@ -10,7 +10,6 @@ async def notes(sessions: SessionsDep) -> Response:
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Protocol
 from urllib.parse import quote
 
@@ -94,9 +93,8 @@ async def _read(
     options = {"sqlite_begin": "BEGIN", "postgresql_readonly": True}
     async with sessions() as session:
         await session.connection(execution_options=options)
-        async with aclosing(chunks(session, stmt)) as body:
-            async for chunk in body:
-                yield chunk
+        async for chunk in chunks(session, stmt):
+            yield chunk
 
 
 async def _with(

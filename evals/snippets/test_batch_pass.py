@@ -144,3 +144,11 @@ async def test_the_rows_of_a_batch_are_locked_and_no_others(
 
     async for _ in pass_through(sessions, LETTERS, try_others, batch=2):
         break
+
+
+async def test_a_statement_may_join_others_and_locks_only_its_own(
+    sessions: Sessions, seven: None
+) -> None:
+    stmt = LETTERS.outerjoin(Stamp, Stamp.number == Letter.number)
+    stmt = stmt.where(Stamp.country.is_(None), Letter.number > 5)
+    assert [last async for last in pass_through(sessions, stmt, fold)] == [7]

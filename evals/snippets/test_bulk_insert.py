@@ -15,12 +15,13 @@ from sqlalchemy import (
     JSON,
     ForeignKey,
     MetaData,
+    event,
     func,
     insert,
     select,
 )
 from sqlalchemy.exc import IntegrityError, InterfaceError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlmodel import Field
 
@@ -268,9 +269,12 @@ async def test_keys_come_in_the_order_of_the_rows(session: AsyncSession) -> None
     assert await bulk_insert_keys(session, Pair, pairs) == [(2, 1), (2, 2)]
 
 
-async def test_keys_that_only_the_server_can_make_are_refused(
+async def test_rows_whose_keys_cannot_be_known_are_refused(
     session: AsyncSession,
 ) -> None:
+    with pytest.raises(BadRow, match="row 12: "):
+        rows = [*books(11), {"isbn": "x", "nope": 1}]
+        await bulk_insert_keys(session, Book, rows, batch=10)
     with pytest.raises(ValueError, match="code is made by the server"):
         await bulk_insert_keys(session, Token, [{"note": "a"}])
     assert await bulk_insert(session, Token, [{"note": "a"}]) == 1
@@ -302,3 +306,19 @@ async def test_an_import_that_fails_goes_on_where_it_was(
     async for _ in bulk_insert_batches(sessions, Book, rows[told[-1] :]):
         pass
     assert await count(session) == 25
+
+
+async def test_a_batch_is_not_stored_before_its_commit(
+    sessions: Sessions, session: AsyncSession, engine: AsyncEngine
+) -> None:
+    def refuse(connection: object) -> None:
+        raise RuntimeError("the commit fails")
+
+    event.listen(engine.sync_engine, "commit", refuse)
+    try:
+        with pytest.raises(RuntimeError):
+            async for _ in bulk_insert_batches(sessions, Book, books(3)):
+                pass
+    finally:
+        event.remove(engine.sync_engine, "commit", refuse)
+    assert await count(session) == 0

@@ -88,7 +88,7 @@ def test_a_key_that_is_no_column_is_named_with_its_row() -> None:
 async def test_every_row_gets_what_the_mapper_and_the_defaults_give(
     session: AsyncSession,
 ) -> None:
-    target, rows = Target.of(Dog), [{"name": "a"}, {"name": "b"}]
+    target, rows = Target.of(Dog), [{"name": "a", "tag": "x"}, {"name": "b"}]
     given = target.collect(rows, 1)
     target.complete(given, rows)
     assert given == {
@@ -96,7 +96,7 @@ async def test_every_row_gets_what_the_mapper_and_the_defaults_give(
         "kind": ["dog", "dog"],
         "revision": [1, 1],
         "legs": [4, 4],
-        "tag": ["a!", "b!"],
+        "tag": ["x", "b!"],
     }
     await bulk_insert(session, Dog, rows)
     await bulk_insert(session, Animal, [{"kind": "dog", "name": "c"}])

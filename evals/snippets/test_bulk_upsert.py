@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlmodel import Field
 
+from evals.harness.observe import Statements
 from snippets.base import NAMING_CONVENTION
 from snippets.base import Base as PackBase
 from snippets.bulk_rows import BadRow
@@ -127,6 +128,19 @@ async def test_a_default_is_for_new_rows_only(session: AsyncSession) -> None:
     rows = [{"shop": 1, "sku": sku, "shelf": "x"} for sku in "ab"]
     assert (await bulk_upsert(session, Stock, rows, key=KEY)).updated == 1
     assert await stored(session) == {"a": 3, "b": 10}
+
+
+async def test_the_keys_of_a_row_that_is_there_stay(
+    session: AsyncSession, statements: Statements
+) -> None:
+    for ident, rank in ((7, 1), (8, 2)):
+        rows = [{"id": ident, "name": "a", "rank": rank}]
+        with statements() as sent:
+            await bulk_upsert(session, Badge, rows, key=["name"])
+        # "A" may equal "a": the database decides what is the same key.
+        assert not any("name = excluded" in sql for sql in sent)
+    badge = (await session.scalars(select(Badge))).one()
+    assert (badge.id, badge.rank) == (7, 2)
 
 
 async def test_update_names_what_may_change(session: AsyncSession) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlalchemy import MetaData, String, TypeDecorator, func, select
+from sqlalchemy import MetaData, Sequence, String, TypeDecorator, func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -51,6 +53,15 @@ class Shelf(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str | None] = mapped_column("na me", String(5), unique=True)
     size: Mapped[int | None]
+    day: Mapped[date | None]
+    code: Mapped[UUID | None]
+
+
+class Queue(Base):
+    __tablename__ = "queue"
+
+    id: Mapped[int] = mapped_column(Sequence("queue_number"), primary_key=True)
+    note: Mapped[str]
 
 
 class Odd(Base):
@@ -98,6 +109,7 @@ async def test_only_what_copy_cannot_do_is_an_insert(
         await put(session, ODD, wrapped=["C"])
         await put(session, TOLD, id=[2])
     assert len(sent) == 3
+    assert not any("RETURNING" in sql for sql in sent)
     odd = await session.execute(select(Odd.folded, Odd.wrapped))
     assert {tuple(row) for row in odd} == {("a", None), ("b", None), (None, "C")}
     assert set(await session.scalars(select(Told.note))) == {"x", "none"}
@@ -181,3 +193,17 @@ async def test_a_table_goes_into_the_schema_that_the_connection_says(
         assert in_schema(plain, SHELF).schema == other
     async with engine.connect() as connection:
         assert in_schema(connection, SHELF) is SHELF
+
+
+@pytest.mark.parametrize("key", ["day", "code"])
+async def test_text_for_another_type_is_named_with_its_row(
+    session: AsyncSession, key: str
+) -> None:
+    with pytest.raises(BadRow, match="row 12: "):
+        await put(session, SHELF, **{key: [None, "x"]})
+
+
+async def test_a_sequence_counts(session: AsyncSession) -> None:
+    await put(session, Base.metadata.tables["queue"], note=["a", "b"])
+    found = (await session.scalars(select(Queue.id).order_by(Queue.note))).all()
+    assert found[1] == found[0] + 1

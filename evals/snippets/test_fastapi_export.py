@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from fastapi import FastAPI, Response
@@ -11,6 +13,8 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from starlette.requests import ClientDisconnect
+from starlette.types import Message
 
 from evals.harness.network import serving
 from snippets.bulk_insert import bulk_insert
@@ -41,10 +45,7 @@ def exports() -> Exports:
     return Exports(at_once=1)
 
 
-@pytest.fixture
-async def client(
-    sessions: Sessions, exports: Exports
-) -> AsyncIterator[httpx.AsyncClient]:
+def new_app(sessions: Sessions, exports: Exports) -> FastAPI:
     app = FastAPI()
     app.state.sessions = sessions
 
@@ -78,7 +79,14 @@ async def client(
     async def count(session: SessionDep) -> int | None:
         return await session.scalar(select(func.count(Entry.id)))
 
-    async with serving(app) as client:
+    return app
+
+
+@pytest.fixture
+async def client(
+    sessions: Sessions, exports: Exports
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(new_app(sessions, exports)) as client:
         yield client
 
 
@@ -122,6 +130,34 @@ async def test_a_client_that_goes_away_frees_its_connection(
         while exports.running:
             await client.get("/count")
         assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("way", ["error", "cancelled"])
+async def test_a_body_that_is_not_wanted_any_more_is_closed_at_once(
+    sessions: Sessions, many: None, exports: Exports, engine: AsyncEngine, way: str
+) -> None:
+    # Servers differ in how they tell: an error of `send`, or a cancellation.
+    response = exports.csv(sessions, ENTRIES, "x")
+    scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
+    with anyio.CancelScope() as client:
+
+        async def send(message: Message) -> None:
+            if len(message.get("body", b"")) > 100:
+                client.cancel()
+                await anyio.lowlevel.checkpoint()
+
+        async def fail(message: Message) -> None:
+            if len(message.get("body", b"")) > 100:
+                raise OSError
+
+        if way == "error":
+            with pytest.raises(ClientDisconnect):
+                await response(scope, anyio.sleep_forever, fail)  # type: ignore[arg-type]
+        else:
+            await response(scope, anyio.sleep_forever, send)  # type: ignore[arg-type]
+    assert client.cancel_called == (way == "cancelled")
+    assert exports.running == 0
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
 async def test_one_export_too_many_is_told_to_wait_and_other_requests_go_on(
