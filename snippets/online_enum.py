@@ -30,7 +30,7 @@ def set_values(name: str, table: str, column: str, values: Sequence[str]) -> Non
         return
     with own_transactions():
         op.execute(
-            f"ALTER TABLE {quoted(table)} DROP CONSTRAINT IF EXISTS {quoted(name)},"
+            f"ALTER TABLE {quoted(table)} DROP CONSTRAINT {quoted(name)},"
             f" ADD CONSTRAINT {quoted(name)} CHECK ({condition}) NOT VALID"
         )
         validate(table, name)

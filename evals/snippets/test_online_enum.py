@@ -218,6 +218,16 @@ async def test_rows_that_have_a_removed_value_stop_its_removal(
 
 
 @pytest.mark.usefixtures("states")
+async def test_a_rule_of_another_name_is_an_error(
+    history: History, shop: AsyncEngine
+) -> None:
+    """And not a second rule, which would keep new values out."""
+    with pytest.raises((DBAPIError, ValueError), match="ck_parcel_kind"):
+        await upgrade(history, RENAME[2].replace("_state", "_kind"))
+    await history.read("UPDATE parcel SET state = 'lost' WHERE id = 1")
+
+
+@pytest.mark.usefixtures("states")
 async def test_a_value_may_have_any_character(
     history: History, shop: AsyncEngine
 ) -> None:

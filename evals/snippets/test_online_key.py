@@ -243,15 +243,34 @@ async def test_a_prepared_statement_fails_once_after_the_type_has_changed(
     assert await scalar(shop, query) == 7
 
 
-async def test_names_that_need_quotes_are_quoted(
+async def test_a_name_may_be_long_and_need_quotes(
     history: History, shop: AsyncEngine
 ) -> None:
-    await history.read('CREATE TABLE "order" ("to" INTEGER PRIMARY KEY)')
-    body = REVISION.replace('"parcel", "id"', '"order", "to"')
+    key = "To " + "k" * 47
+    await history.read(f'CREATE TABLE "order" ("{key}" INTEGER PRIMARY KEY)')
+    body = REVISION.replace('"parcel", "id"', f'"order", "{key}"')
     history.revision("r1", None, body)
     history.upgrade()
     await history.read('INSERT INTO "order" VALUES (3000000000)')
-    assert await scalar(shop, 'SELECT "to" FROM "order"') == 3_000_000_000
+    assert await scalar(shop, f'SELECT "{key}" FROM "order"') == 3_000_000_000
+
+
+async def test_the_foreign_keys_may_take_their_time(
+    history: History, shop: AsyncEngine, database: str
+) -> None:
+    if database == "postgresql":
+        await history.read(
+            "CREATE FUNCTION need_time() RETURNS event_trigger LANGUAGE plpgsql AS $$"
+            " BEGIN IF current_query() LIKE 'DO%%VALIDATE%%'"
+            " AND current_setting('statement_timeout') <> '0'"
+            " THEN RAISE EXCEPTION 'limited'; END IF; END $$"
+        )
+        await history.read(
+            "CREATE EVENT TRIGGER need_time ON ddl_command_start"
+            " EXECUTE FUNCTION need_time()"
+        )
+    history.upgrade()
+    assert await history.version() == "r1"
 
 
 async def test_offline_sql_has_every_step(
