@@ -33,6 +33,8 @@ class BadRow(DomainError):
 
 async def batches(rows: Rows, size: int) -> AsyncIterator[tuple[int, list[Row]]]:
     """Yield rows of any iterable, `size` at a time, with the number of the first."""
+    if size < 1:
+        raise ValueError("a batch has 1 row or more")
     number, batch = 1, list[Row]()
     if isinstance(rows, Iterable):
         rest = iter(rows)

@@ -35,6 +35,8 @@ async def test_batches_know_the_number_of_their_first_row() -> None:
     assert await numbers(({"n": i} for i in range(5)), 2) == expected
     assert await numbers([{"n": 0}, {"n": 1}], 2) == [(1, [0, 1])]
     assert await numbers([], 2) == []
+    with pytest.raises(ValueError, match="a batch has 1 row or more"):
+        await numbers([{"n": 0}], 0)
 
 
 async def test_no_row_is_read_before_it_is_needed() -> None:
