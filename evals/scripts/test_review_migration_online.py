@@ -185,3 +185,32 @@ def test_every_call_is_a_function_of_a_snippet() -> None:
     for module, names in KNOWN.items():
         text = (snippets / f"{module}.py").read_text(encoding="utf-8")
         assert {name for name in names if f"\ndef {name}(" not in text} == set()
+
+
+ADDS = "op.execute(\"ALTER TYPE kind ADD VALUE IF NOT EXISTS 'lost'\")"
+USES = "op.alter_column('parcel', 'kind', server_default='lost')"
+
+
+@pytest.mark.parametrize(
+    ("adds", "env", "rules"),
+    [
+        (ADDS, "context.configure()", {"enum-value-used-later"}),
+        (ADDS, "", {"enum-value-used-later"}),
+        (ADDS, "context.configure(transaction_per_migration=True)", set()),
+        (ADDS, "run_env(Base.metadata, url, models=models)", set()),
+        ("add_enum_value('kind', 'lost')", "context.configure()", set()),
+        (ADDS.replace("lost", "gone"), "context.configure()", set()),
+    ],
+    ids=["one transaction", "no env.py", "apart", "run_env", "snippet", "another"],
+)
+def test_a_value_that_an_earlier_revision_of_the_run_adds_may_not_be_used(
+    adds: str,
+    env: str,
+    rules: set[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if env:
+        (tmp_path / "migrations").mkdir()
+        (tmp_path / "migrations/env.py").write_text(env, encoding="utf-8")
+    assert review(tmp_path, capsys, CREATE, adds, USES, since="r0") == rules

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .rules import RULES, VERDICTS
 from .source import Revision
@@ -69,6 +70,8 @@ class State:
     enums: dict[str, str] = field(default_factory=dict)  # type: revision
     checks: dict[tuple[str, str], Check] = field(default_factory=dict)
     added: dict[tuple[str, str], str] = field(default_factory=dict)  # column: revision
+    # Values that enums got in a transaction: revision.
+    values: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
     def after(parents: list[State], known: bool) -> State:
@@ -79,6 +82,7 @@ class State:
             found.enums |= copy.enums
             found.checks |= copy.checks
             found.added |= copy.added
+            found.values |= copy.values
         return found
 
 
@@ -195,6 +199,7 @@ class Judge:
             reasons: list[Reason] = []
             if self.wanted(op):
                 reasons += self.traps(op)
+                reasons += self.values_used(op)
                 reasons += method(op) if method is not None else ()
                 reasons += self.sqlite(op)
             self.apply(op)
@@ -557,15 +562,26 @@ class Judge:
                 yield Reason("not-resumable")
         elif self.state.enums.get(op.name) != self.id:
             wanted = f"'{value}'"
-            for later in self.ops[self.at + 1 :]:
-                column = later.facts.get("column")
-                text = f"{later.facts.get('full', '')} {later.facts.get('source', '')}"
-                default = column.default if column else later.facts.get("default")
-                if later.kind != "add_value" and (
-                    wanted in text.replace('"', "'") or default == wanted
-                ):
-                    yield Reason("enum-value-used", wanted)
-                    return
+            if any(uses(later, wanted) for later in self.ops[self.at + 1 :]):
+                yield Reason("enum-value-used", wanted)
+
+    def values_used(self, op: Operation) -> Iterator[Reason]:
+        """Values that an earlier revision of the same run adds, if that is one
+        transaction, as it is where the environment does not say otherwise."""
+        for value, made_in in self.state.values.items():
+            known = made_in != self.id and made_in in self.fresh
+            if known and uses(op, value) and not self.transactions_apart():
+                yield Reason("enum-value-used-later", value)
+
+    def transactions_apart(self) -> bool:
+        if not self.revision.has:  # generated SQL
+            return True
+        env = Path(self.revision.path).resolve().parent.parent / "env.py"
+        try:
+            text = env.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return False
+        return "transaction_per_migration" in text or "run_env" in text
 
     def rename_value(self, op: Operation) -> Iterator[Reason]:
         if self.state.enums.get(op.name) not in self.fresh:
@@ -827,6 +843,9 @@ class Judge:
             state.checks.pop((op.table, op.name), None)
         elif op.kind == "validate" and (op.table, op.name) in state.checks:
             state.checks[op.table, op.name].valid = True
+        elif op.kind == "add_value":
+            if not op.autocommit and state.enums.get(op.name) not in self.fresh:
+                state.values[f"'{facts['value']}'"] = self.id
         elif op.kind == "create_enum":
             state.enums.setdefault(op.name, self.id)
         elif op.kind == "drop_type":
@@ -906,6 +925,14 @@ class Judge:
             table = self.state.tables.get(op.table)
             if table is not None:
                 table.indexed.update(facts.get("columns", [])[:1])
+
+
+def uses(op: Operation, value: str) -> bool:
+    """Whether an operation names the value of an enum."""
+    column = op.facts.get("column")
+    text = f"{op.facts.get('full', '')} {op.facts.get('source', '')}".replace('"', "'")
+    default = column.default if column else op.facts.get("default")
+    return op.kind != "add_value" and (value in text or default == value)
 
 
 def trivial(using: str, column: str) -> bool:

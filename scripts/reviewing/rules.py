@@ -216,6 +216,14 @@ RULES: dict[str, Rule] = {
         "ADD VALUE IF NOT EXISTS in an autocommit_block(), in a revision of its own",
         "live-schema",
     ),
+    "enum-value-used-later": Rule(
+        "fails",
+        "an earlier revision adds the value {other}, and by default Alembic runs both"
+        " in one transaction: `unsafe use of new value`, where the type existed before",
+        "transaction_per_migration=True in env.py, or ADD VALUE IF NOT EXISTS in an"
+        " autocommit_block()",
+        "enum-values",
+    ),
     "bind-trap": Rule(
         "fails",
         "{other} in this text is taken for a bind parameter that has no value",
