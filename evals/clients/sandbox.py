@@ -79,7 +79,10 @@ class Tools:
             (tools.bin / name).symlink_to(program)
         missing = [INSTALLERS[c] for c in clients if not tools.has(c)]
         if missing:
-            (path / "package.json").write_text('{"private": true}', encoding="utf-8")
+            # One that is there names what npm must keep.
+            manifest = path / "package.json"
+            if not manifest.exists():
+                manifest.write_text('{"private": true}', encoding="utf-8")
             done = subprocess.run(
                 [tools.bin / "npm", "install", "--no-audit", "--no-fund", *missing],
                 cwd=path,

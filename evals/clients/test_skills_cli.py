@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.clients.sandbox import NAME, ROOT, Sandbox, lean_tree, root_tree
+from evals.clients.sandbox import NAME, ROOT, Sandbox
 from evals.harness.project import Project
 
 AGENTS = ["claude-code", "codex", "cursor", "github-copilot", "gemini-cli", "opencode"]
@@ -35,23 +35,27 @@ def add(box: Sandbox, name: str = "lean") -> Path:
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    files = (p for p in directory.rglob("*") if p.is_file() and ".git" not in p.parts)
-    return {p.relative_to(directory).as_posix(): p.read_bytes() for p in files}
+    inside = ((p, p.relative_to(directory)) for p in directory.rglob("*"))
+    return {
+        name.as_posix(): path.read_bytes()
+        for path, name in inside
+        if path.is_file() and name.parts[0] != ".git"
+    }
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_file_lands_where_six_clients_look(
-    name: str, online: Sandbox, tmp_path: Path
+    name: str, online: Sandbox, hub: Path
 ) -> None:
     printed = skills(online, "add", source(name), "-y", "--json", "-a", *AGENTS)
 
     (done,) = json.loads(printed)
     assert (done["name"], done["status"], len(done["agents"])) == (NAME, "installed", 6)
     if SOURCES[name]:
-        wanted = contents(lean_tree(tmp_path / "wanted"))
+        wanted = contents(hub / "lean" / f"{NAME}.git" / "skills" / NAME)
     else:
-        root_tree(tmp_path / "wanted")
-        wanted = contents(tmp_path / "wanted")
+        wanted = contents(hub / "root" / f"{NAME}.git")
+    assert len(wanted) > 100
     for layout in LAYOUTS:
         assert contents(online.project / layout) == wanted, layout
     made = {p.name for p in online.project.iterdir()}

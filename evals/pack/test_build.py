@@ -132,6 +132,47 @@ def test_the_strictest_validators_accept_it(skill: Path) -> None:
     assert name[1] == skill.name
 
 
+# What each client's manifest may hold: others are refused, or warned about.
+KNOWN = {
+    ".claude-plugin/plugin.json": "name version description author license",
+    ".codex-plugin/plugin.json": "name version description skills",
+    ".cursor-plugin/plugin.json": "name version description skills",
+    "gemini-extension.json": "name version description",
+    "plugin.json": "$schema name version",
+    ".claude-plugin/marketplace.json": "name description owner plugins",
+    ".agents/plugins/marketplace.json": "name plugins",
+}
+
+
+def test_each_client_finds_its_manifest_and_no_key_that_it_does_not_know(
+    tree: Path,
+) -> None:
+    for path, keys in KNOWN.items():
+        found = manifest(tree, path)
+        assert found.keys() == set(keys.split()), path
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", found["name"])
+        if "version" in found:
+            assert re.fullmatch(r"\d+\.\d+\.\d+", found["version"])
+        if "skills" in found:
+            where = tree / found["skills"]
+            assert (where / found["name"] / "SKILL.md").is_file()
+    made = {p for p in contents(tree) if p.endswith(".json")}
+    assert made == KNOWN.keys()
+    assert not {"claude", "anthropic"} & set(PROJECT["name"].split("-"))
+
+
+def test_the_zip_is_within_every_limit(tree: Path, tmp_path: Path) -> None:
+    """Those of `npx skills` (10 MiB, 1,000 files) and of uploads (30 MB unpacked)."""
+    archive = tmp_path / "skill.zip"
+    assert build(tmp_path / "out", "--zip", archive).returncode == 0
+    assert archive.stat().st_size < 10 * 2**20
+    with zipfile.ZipFile(archive) as file:
+        infos = file.infolist()
+    assert len(infos) < 1_000
+    assert sum(info.file_size for info in infos) < 25 * 2**20
+    assert not [info for info in infos if info.external_attr >> 28 == 0o12]  # symlinks
+
+
 def test_the_scripts_work_from_the_lean_tree(skill: Path, project: Project) -> None:
     surveyed = project.run(str(skill / "scripts/survey.py"))
     assert "set-up" in surveyed.stdout
