@@ -74,8 +74,12 @@ def test_it_holds_what_an_agent_needs_and_nothing_else(skill: Path) -> None:
     assert not [name for name in names if "maintain" in name or "eval" in name]
     assert [name for name in names if name.endswith("SKILL.md")] == ["SKILL.md"]
     for name in ("references", "snippets"):
-        ours = {p.name for p in (ROOT / name).iterdir() if p.is_file()}
-        assert {p.name for p in (skill / name).iterdir() if p.is_file()} == ours
+        ours = [p for p in (ROOT / name).iterdir() if p.is_file()]
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", *ours], cwd=ROOT, capture_output=True, check=True
+        )
+        tracked = {Path(p).name for p in listed.stdout.decode().split("\0") if p}
+        assert {p.name for p in (skill / name).iterdir() if p.is_file()} == tracked
 
 
 def test_the_manifests_say_what_the_pack_says(tree: Path) -> None:
