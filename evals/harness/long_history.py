@@ -124,7 +124,7 @@ REVISIONS: list[tuple[str, str]] = [
     set_not_null("orders", "grams")""",
     ),
     (
-        'drop_sync("sync_weight", "orders")\n    set_not_null("orders", "grams")',
+        'drop_sync("sync_weight", "orders")',
         """sides = dict(forward={"weight": "grams"}, backward={"grams": "weight"})
     sync_columns("sync_weight", "orders", **sides)""",
     ),

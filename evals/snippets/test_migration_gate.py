@@ -101,6 +101,22 @@ async def test_a_good_history_passes_and_ends_at_its_head(history: History) -> N
     assert await history.version() == "r3"
 
 
+async def test_an_extension_comes_and_goes_with_its_revision(
+    history: History, database: str
+) -> None:
+    when = "    if op.get_context().dialect.name == 'postgresql':\n        op.execute"
+    history.revision(
+        "r4",
+        "r3",
+        f'def upgrade():\n{when}("CREATE EXTENSION IF NOT EXISTS vector")\n\n\n'
+        f'def downgrade():\n{when}("DROP EXTENSION vector")\n',
+    )
+    await check(history)
+    assert await history.version() == "r4"
+    if database == "postgresql":
+        assert await history.read("SELECT '[1,2]'::vector::text") == [("[1,2]",)]
+
+
 async def test_a_database_with_tables_is_left_alone(history: History) -> None:
     await history.read("CREATE TABLE precious (id INTEGER)")
     with pytest.raises(MigrationFault, match=r"has tables \(precious\)"):
