@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 
 from evals.harness.migrations import Migrated
 from evals.harness.project import ROOT, Project
@@ -28,11 +28,10 @@ UGLY = "x = {  'a':1 }\n"
 PRETTY = 'x = {"a": 1}\n'
 
 
-@pytest.fixture
-def migrated(project: Project, fresh_database: URL) -> Migrated:
-    migrated = Migrated(project, fresh_database)
-    snippet = ROOT / "snippets/revision_format.py"
-    shutil.copy(snippet, migrated.path / "app/db")
+def lay_down(project: Project, url: URL) -> Migrated:
+    """The starter's migrations, of which each new revision is badly formatted."""
+    migrated = Migrated(project, url)
+    shutil.copy(ROOT / "snippets/revision_format.py", migrated.path / "app/db")
     template = migrated.path / "migrations/script.py.mako"
     template.write_text(template.read_text("utf-8") + UGLY, encoding="utf-8")
     return migrated
@@ -44,8 +43,9 @@ def append(migrated: Migrated, text: str) -> None:
 
 
 async def test_a_new_revision_is_formatted_as_the_project_is(
-    migrated: Migrated,
+    project: Project, fresh_database: URL
 ) -> None:
+    migrated = lay_down(project, fresh_database)
     append(migrated, HOOK)
     migrated.alembic("revision", "-m", "add weight")
     (file,) = migrated.versions.glob("*.py")
@@ -67,9 +67,8 @@ def run(file: Path, *, path: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.trap("formatter-missing")
-async def test_alembics_own_hook_fails_after_it_wrote_the_revision(
-    migrated: Migrated,
-) -> None:
+def test_alembics_own_hook_fails_after_it_wrote_the_revision(project: Project) -> None:
+    migrated = lay_down(project, make_url("sqlite+aiosqlite:///never.db"))
     append(migrated, RUFF.replace("module = ruff", "module = no_such_formatter"))
     message = migrated.fails("revision", "-m", "add weight")
     assert "no_such_formatter" in message
