@@ -14,12 +14,10 @@ from itertools import pairwise
 from math import ceil
 from typing import Any, Generic, Literal, TypeVar
 
-from sqlalchemy import Executable, FromClause, Select, func, select
+from sqlalchemy import FromClause, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql import ClauseElement
-from sqlalchemy.sql.compiler import SQLCompiler
 
+from .explain import Explain
 from .total_order import OrderBy, SortKey, total_order
 
 T = TypeVar("T")
@@ -117,8 +115,8 @@ async def count_rows(
     unique = [key.expression for key in keys if key.unique]
     bare = stmt.order_by(None).limit(None).offset(None).with_only_columns(*unique)
     if count == "estimated" and session.get_bind().dialect.name == "postgresql":
-        # Not through the session: its events add options, which EXPLAIN cannot take.
-        plan = await (await session.connection()).scalar(Explain(bare))
+        explain = Explain(bare, "EXPLAIN (FORMAT JSON)")
+        plan = await (await session.connection()).scalar(explain)
         found = json.loads(plan) if isinstance(plan, str) else plan
         return int(found[0]["Plan"]["Plan Rows"]), False
     if count == "capped":
@@ -128,17 +126,3 @@ async def count_rows(
     if count == "capped" and total > COUNT_CAP:
         return COUNT_CAP, False
     return total, True
-
-
-class Explain(Executable, ClauseElement):
-    """PostgreSQL's plan of a statement, as JSON, without running it."""
-
-    inherit_cache = False
-
-    def __init__(self, statement: Select[Any]) -> None:
-        self.statement = statement
-
-
-@compiles(Explain)
-def explain(element: Explain, compiler: SQLCompiler, **options: Any) -> str:
-    return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **options)}"

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Executable
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ClauseElement
-from sqlalchemy.sql.compiler import SQLCompiler
+
+from .explain import Explain
 
 
 async def query_plan(session: AsyncSession, statement: ClauseElement) -> str:
     """Return how the database would run `statement` on a large table."""
     conn = await session.connection()
     if conn.dialect.name == "sqlite":
-        rows = await conn.execute(_Explained(statement, "EXPLAIN QUERY PLAN"))
+        rows = await conn.execute(Explain(statement, "EXPLAIN QUERY PLAN"))
         return "\n".join(str(row[-1]) for row in rows)
     # A test's tables are so small that PostgreSQL would read them whole.
     async with conn.begin_nested():
         await conn.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        rows = await conn.execute(_Explained(statement, "EXPLAIN (COSTS OFF)"))
+        rows = await conn.execute(Explain(statement, "EXPLAIN (COSTS OFF)"))
         await conn.exec_driver_sql("SET LOCAL enable_seqscan = on")
     return "\n".join(str(row[0]) for row in rows)
 
@@ -32,18 +29,3 @@ async def assert_uses_index(
     plan = await query_plan(session, statement)
     if index not in plan:
         raise AssertionError(f"{index} is not used:\n{plan}")
-
-
-class _Explained(Executable, ClauseElement):
-    """A statement with EXPLAIN before it, bound like the statement itself."""
-
-    inherit_cache = False
-
-    def __init__(self, statement: ClauseElement, prefix: str) -> None:
-        self.statement = statement
-        self.prefix = prefix
-
-
-@compiles(_Explained)
-def _compile(element: _Explained, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"{element.prefix} {compiler.process(element.statement, **kw)}"

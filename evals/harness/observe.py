@@ -13,12 +13,11 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, Executable, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import MissingGreenlet, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql import ClauseElement
-from sqlalchemy.sql.compiler import SQLCompiler
+
+from snippets.explain import Explain
 
 CONTROL = re.compile(
     r"(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|PRAGMA)\b", re.IGNORECASE
@@ -60,21 +59,6 @@ def recording(
         yield found
     finally:
         event.remove(target, "before_cursor_execute", record)
-
-
-class Explain(Executable, ClauseElement):
-    """A statement with `EXPLAIN` before it, bound like the statement itself."""
-
-    inherit_cache = False
-
-    def __init__(self, statement: Any, prefix: str) -> None:
-        self.statement = statement
-        self.prefix = prefix
-
-
-@compiles(Explain)
-def explained(element: Explain, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"{element.prefix} {compiler.process(element.statement, **kw)}"
 
 
 async def plan_text(
