@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from evals.harness.migrations import History
 from snippets.engine import new_engine
 
 REVISION = """
@@ -98,6 +101,24 @@ async def open_shop(url: URL, full: bool) -> AsyncIterator[AsyncEngine]:
         yield engine
     finally:
         await engine.dispose()
+
+
+# An eval names them: `shop, history = shop_engine, shop_history`.
+@pytest.fixture
+async def shop_engine(fresh_database: URL, full: bool) -> AsyncIterator[AsyncEngine]:
+    async with open_shop(fresh_database, full) as engine:
+        yield engine
+
+
+@pytest.fixture
+def shop_history(
+    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
+) -> History:
+    """Revisions that wait longer than the traffic holds a lock."""
+    monkeypatch.syspath_prepend(tmp_path)
+    history = History(tmp_path, fresh_database)
+    history.options["patience"] = 30
+    return history
 
 
 async def scalar(engine: AsyncEngine, statement: str) -> Any:

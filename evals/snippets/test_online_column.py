@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, inspect, update
+from sqlalchemy import inspect, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from evals.harness.migrations import History
-from evals.harness.shop import RECORD, meanwhile, open_shop, scalar
+from evals.harness.shop import RECORD, meanwhile, scalar, shop_engine, shop_history
+
+shop, history = shop_engine, shop_history
 
 # The four revisions of a column that another one replaces: two before the release of
 # the code that knows the new one only, two when no code is left that knows the old one.
@@ -74,22 +75,6 @@ class NewParcel(After):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     grams: Mapped[int]
-
-
-@pytest.fixture
-async def shop(fresh_database: URL, full: bool) -> AsyncIterator[AsyncEngine]:
-    async with open_shop(fresh_database, full) as engine:
-        yield engine
-
-
-@pytest.fixture
-def history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> History:
-    monkeypatch.syspath_prepend(tmp_path)
-    history = History(tmp_path, fresh_database)
-    history.options["patience"] = 30
-    return history
 
 
 async def upgrade(history: History, *bodies: str) -> None:

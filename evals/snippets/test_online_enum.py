@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, insert, select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from evals.harness.migrations import History
-from evals.harness.shop import HARMLESS, RECORD, meanwhile, open_shop, scalar
+from evals.harness.shop import (
+    HARMLESS,
+    RECORD,
+    meanwhile,
+    scalar,
+    shop_engine,
+    shop_history,
+)
 from snippets.enum_column import enum_type
+
+shop, history = shop_engine, shop_history
 
 IMPORTS = """
 from snippets.backfill import backfill
@@ -96,12 +103,6 @@ class NewerParcel(Newer):
 
 
 @pytest.fixture
-async def shop(fresh_database: URL, full: bool) -> AsyncIterator[AsyncEngine]:
-    async with open_shop(fresh_database, full) as engine:
-        yield engine
-
-
-@pytest.fixture
 async def states(shop: AsyncEngine) -> None:
     """Of the parcels, each second is lost."""
     column = "state VARCHAR(32) NOT NULL DEFAULT 'open'"
@@ -110,16 +111,6 @@ async def states(shop: AsyncEngine) -> None:
         await connection.exec_driver_sql(f"ALTER TABLE parcel ADD {column} {rule}")
         lost = "UPDATE parcel SET state = 'lost' WHERE id % 2 = 0"
         await connection.exec_driver_sql(lost)
-
-
-@pytest.fixture
-def history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> History:
-    monkeypatch.syspath_prepend(tmp_path)
-    history = History(tmp_path, fresh_database)
-    history.options["patience"] = 30
-    return history
 
 
 async def upgrade(history: History, *bodies: str) -> None:

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, inspect, text
+from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from evals.harness.migrations import History, until
-from evals.harness.shop import CALLS, REVISION, open_shop, scalar, traffic
+from evals.harness.shop import (
+    CALLS,
+    REVISION,
+    scalar,
+    shop_engine,
+    shop_history,
+    traffic,
+)
 
-
-@pytest.fixture
-async def shop(fresh_database: URL, full: bool) -> AsyncIterator[AsyncEngine]:
-    async with open_shop(fresh_database, full) as engine:
-        yield engine
-
-
-@pytest.fixture
-def history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> History:
-    monkeypatch.syspath_prepend(tmp_path)
-    history = History(tmp_path, fresh_database)
-    history.options["patience"] = 30
-    return history
+shop, history = shop_engine, shop_history
 
 
 async def test_an_index_is_built_beside_readers_and_writers(

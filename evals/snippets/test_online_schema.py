@@ -7,14 +7,13 @@ import itertools
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.util import CommandError
-from sqlalchemy import URL, insert, inspect, select, text
+from sqlalchemy import insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -26,26 +25,13 @@ from evals.harness.shop import (
     RECORD,
     REVISION,
     meanwhile,
-    open_shop,
     scalar,
+    shop_engine,
+    shop_history,
     traffic,
 )
 
-
-@pytest.fixture
-async def shop(fresh_database: URL, full: bool) -> AsyncIterator[AsyncEngine]:
-    async with open_shop(fresh_database, full) as engine:
-        yield engine
-
-
-@pytest.fixture
-def history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> History:
-    monkeypatch.syspath_prepend(tmp_path)
-    history = History(tmp_path, fresh_database)
-    history.options["patience"] = 30
-    return history
+shop, history = shop_engine, shop_history
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
-from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from evals.harness.migrations import History
-from evals.harness.shop import CALLS, REVISION, open_shop
+from evals.harness.shop import CALLS, REVISION, shop_engine, shop_history
 
-
-@pytest.fixture
-async def shop(fresh_database: URL, full: bool) -> AsyncIterator[AsyncEngine]:
-    async with open_shop(fresh_database, full) as engine:
-        yield engine
-
-
-@pytest.fixture
-def history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> History:
-    monkeypatch.syspath_prepend(tmp_path)
-    history = History(tmp_path, fresh_database)
-    history.options["patience"] = 30
-    return history
+shop, history = shop_engine, shop_history
 
 
 async def test_the_limits_are_back_after_the_call(
