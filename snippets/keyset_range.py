@@ -125,4 +125,5 @@ def _null(key: SortKey, null: bool) -> ColumnElement[bool]:
 
 
 def _bound(value: Any) -> BindParameter[Any]:
-    return value if isinstance(value, BindParameter) else literal(value, RAW)
+    kind: type[Any] = value.__class__
+    return value if kind is BindParameter else literal(value, RAW)

@@ -65,7 +65,8 @@ def _attributes(node: Any, aliases: dict[str, str]) -> Iterator[str]:
             yield _text(state[name], aliases)
     for name in PARTS:
         if (part := state.get(name)) is not None:
-            yield f"{name} {len(part)}" if isinstance(part, tuple) else name
+            kind: type[Any] = part.__class__
+            yield f"{name} {len(part)}" if kind is tuple else name
     for *_, flags in state.get("_setup_joins", ()):
         yield repr(flags)
     if "cast" in node.__visit_name__:
