@@ -82,8 +82,10 @@ class _Rows:
         )
 
     def left(self) -> TextClause:
-        some = f"({self.where}) AND {self.key} <= :upto"
-        return text(f"SELECT count(*) FROM {self.table} WHERE {some}")
+        return text(
+            f"SELECT count(*) FROM {self.table}"
+            f" WHERE ({self.where}) AND {self.key} <= :upto"
+        )
 
 
 def _pass(connection: Connection, rows: _Rows, before: int, pause: float) -> int:

@@ -73,5 +73,6 @@ def _split(url: str | URL) -> URL:
         # The cause quotes the URL, password and all: it must not be chained.
         raise InvalidDatabaseURL(
             "the database URL cannot be read: expected"
-            " postgresql://USER:PASSWORD@HOST:PORT/NAME or sqlite:///FILE.db"
+            " postgresql://USER:"
+            "PASSWORD@HOST:PORT/NAME or sqlite:///FILE.db"
         ) from None

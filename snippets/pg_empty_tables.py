@@ -18,7 +18,7 @@ TABLES = text("""
            AND NOT a.attisdropped AND a.attgenerated = '')
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
-      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND n.nspname !~ '^pg_' AND c.oid >= 16384  -- below are the system's own
       AND c.relname <> 'alembic_version'
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid
                       AND d.classid = 'pg_class'::regclass AND d.deptype = 'e')

@@ -34,9 +34,7 @@ class Song(Base):
     title: Mapped[str]
 
 
-async def test_values_are_bound(
-    session: AsyncSession, database: str
-) -> None:
+async def test_values_are_bound(session: AsyncSession, database: str) -> None:
     connection = await session.connection()
     session.add(Song(title="it's :x %"))
     await session.flush()

@@ -186,9 +186,9 @@ class Module:
                     return True
             elif isinstance(node, (ast.Return, ast.Raise)):
                 if isinstance(node, ast.Return) and node.value is not None:
-                    scope["return"] = self.eval(node.value, scope)
+                    scope["return"] = self.value_of(node.value, scope)
                 elif isinstance(node, ast.Raise) and node.exc is not None:
-                    self.eval(node.exc, scope)
+                    self.value_of(node.exc, scope)
                 return True
             else:
                 self.statement(node, scope)
@@ -196,7 +196,7 @@ class Module:
 
     def branch(self, node: ast.If, scope: dict[str, Any]) -> bool:
         """Run both ways of an `if`; a test of the dialect narrows each of them."""
-        self.eval(node.test, scope)
+        self.value_of(node.test, scope)
         asked = self.dialects(node.test, scope) or DialectTest(DATABASES, DATABASES)
         before = self.databases
         yes, no = before & asked.yes, before & asked.no
@@ -218,7 +218,7 @@ class Module:
     def truth(self, test: ast.expr, scope: dict[str, Any]) -> bool | None:
         """Return what a test of a constant of this file gives."""
         if isinstance(test, (ast.Name, ast.Constant)):
-            value = self.eval(test, scope)
+            value = self.value_of(test, scope)
             return bool(value) if isinstance(value, (bool, int)) else None
         return None
 
@@ -241,13 +241,13 @@ class Module:
             if "startswith" in text:
                 names = frozenset(n for n in DATABASES if f"'{n[:6]}" in text)
                 return DialectTest(names, DATABASES - names)
-        value = self.eval(test, scope)
+        value = self.value_of(test, scope)
         return value if isinstance(value, DialectTest) else None
 
     def compared(self, test: ast.Compare, scope: dict[str, Any]) -> DialectTest | None:
         """Read `dialect == "..."`, `dialect in (...)` and their opposites."""
-        names = self.eval(test.comparators[0], scope)
-        value = self.eval(test.left, scope)
+        names = self.value_of(test.comparators[0], scope)
+        value = self.value_of(test.left, scope)
         if "dialect" not in ast.unparse(test.left).lower() and not is_dialect(value):
             return None
         names = [names] if isinstance(names, str) else names
@@ -262,7 +262,7 @@ class Module:
         match node:
             case ast.Expr():
                 self.whole = node.value
-                self.eval(node.value, scope)
+                self.value_of(node.value, scope)
             case ast.Assign():
                 value = self.tested(node.value, scope)
                 self.result(value)
@@ -273,11 +273,11 @@ class Module:
             case ast.AugAssign():
                 both = ast.BinOp(node.target, node.op, node.value)
                 ast.copy_location(both, node)
-                self.assign(node.target, self.eval(both, scope), scope)
+                self.assign(node.target, self.value_of(both, scope), scope)
             case ast.For() | ast.AsyncFor():
                 self.loop(node, scope)
             case ast.While():
-                self.eval(node.test, scope)
+                self.value_of(node.test, scope)
                 self.again(node.body, scope)
             case ast.With() | ast.AsyncWith():
                 self.block(node, scope)
@@ -294,17 +294,17 @@ class Module:
             case ast.Import() | ast.ImportFrom():
                 self.imports(node, scope)
             case ast.Match():
-                self.eval(node.subject, scope)
+                self.value_of(node.subject, scope)
                 for case in node.cases:
                     self.run(case.body, scope)
             case _:
                 for child in ast.iter_child_nodes(node):
                     if isinstance(child, ast.expr):
-                        self.eval(child, scope)
+                        self.value_of(child, scope)
 
     def tested(self, node: ast.expr, scope: dict[str, Any]) -> Any:
         """Evaluate; remember a test of the dialect under the name it is given."""
-        value = self.eval(node, scope)
+        value = self.value_of(node, scope)
         if isinstance(node, (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Call)):
             chosen = self.dialects(node, scope)
             if chosen is not None:
@@ -322,7 +322,7 @@ class Module:
         self.repeated = before
 
     def loop(self, node: ast.For | ast.AsyncFor, scope: dict[str, Any]) -> None:
-        items = self.eval(node.iter, scope)
+        items = self.value_of(node.iter, scope)
         self.result(items)
         if isinstance(items, dict):
             items = list(items)
@@ -338,7 +338,7 @@ class Module:
     def block(self, node: ast.With | ast.AsyncWith, scope: dict[str, Any]) -> None:
         before = self.autocommit
         for item in node.items:
-            value = self.eval(item.context_expr, scope)
+            value = self.value_of(item.context_expr, scope)
             if isinstance(value, Made) and value.last() == "autocommit_block":
                 self.autocommit = True
             elif isinstance(value, Made) and value.last() == "suppress":
@@ -384,7 +384,7 @@ class Module:
             for at, item in enumerate(target.elts):
                 self.assign(item, value[at] if known else UNKNOWN, scope)
         elif isinstance(target, ast.Attribute):
-            owner = self.eval(target.value, scope)
+            owner = self.value_of(target.value, scope)
             loaded = isinstance(owner, Unknown) and self.repeated
             if loaded or (isinstance(owner, Made) and "query" in str(owner.name)):
                 text = f"{ast.unparse(target)} = ..."
@@ -394,7 +394,7 @@ class Module:
 
     # --- expressions --------------------------------------------------------------
 
-    def eval(self, node: ast.expr, scope: dict[str, Any]) -> Any:
+    def value_of(self, node: ast.expr, scope: dict[str, Any]) -> Any:
         self.steps += 1
         if self.steps > STEPS or len(self.out) > ITEMS:
             raise Unread("it does too much to be followed: read it yourself")
@@ -404,7 +404,7 @@ class Module:
             case ast.Name():
                 return self.name(node.id, scope)
             case ast.Attribute():
-                base = self.eval(node.value, scope)
+                base = self.value_of(node.value, scope)
                 if isinstance(base, Ref):
                     return Ref(f"{base.name}.{node.attr}")
                 self.result(base)
@@ -415,46 +415,48 @@ class Module:
                 return self.items(node.elts, scope)
             case ast.Dict():
                 keys = [
-                    UNKNOWN if k is None else self.eval(k, scope) for k in node.keys
+                    UNKNOWN if k is None else self.value_of(k, scope) for k in node.keys
                 ]
-                values = [self.eval(value, scope) for value in node.values]
+                values = [self.value_of(value, scope) for value in node.values]
                 both = zip(keys, values, strict=True)
                 return {k: v for k, v in both if isinstance(k, (str, int, bool))}
             case ast.JoinedStr():
-                return short("".join(text_of(self.eval(v, scope)) for v in node.values))
+                return short(
+                    "".join(text_of(self.value_of(v, scope)) for v in node.values)
+                )
             case ast.FormattedValue():
-                return self.eval(node.value, scope)
+                return self.value_of(node.value, scope)
             case ast.BinOp():
                 return self.binary(node, scope)
             case ast.UnaryOp(op=ast.USub()):
-                value = self.eval(node.operand, scope)
+                value = self.value_of(node.operand, scope)
                 return -value if isinstance(value, (int, float)) else UNKNOWN
             case ast.IfExp():
-                self.eval(node.test, scope)
+                self.value_of(node.test, scope)
                 first, second = (
-                    self.eval(node.body, scope),
-                    self.eval(node.orelse, scope),
+                    self.value_of(node.body, scope),
+                    self.value_of(node.orelse, scope),
                 )
                 alike = isinstance(first, (str, int)) and first != second
                 return UNKNOWN if alike else first
             case ast.Subscript():
                 return subscript(
-                    self.eval(node.value, scope), self.eval(node.slice, scope)
+                    self.value_of(node.value, scope), self.value_of(node.slice, scope)
                 )
             case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
                 return self.comprehension(node, scope)
             case ast.Lambda():
                 return Function(node, scope)
             case ast.NamedExpr():
-                value = self.eval(node.value, scope)
+                value = self.value_of(node.value, scope)
                 self.assign(node.target, value, scope)
                 return value
             case ast.Await() | ast.Starred():
-                return self.eval(node.value, scope)
+                return self.value_of(node.value, scope)
             case _:
                 for child in ast.iter_child_nodes(node):
                     if isinstance(child, ast.expr):
-                        self.eval(child, scope)
+                        self.value_of(child, scope)
                 return UNKNOWN
 
     def name(self, name: str, scope: dict[str, Any]) -> Any:
@@ -465,7 +467,7 @@ class Module:
     def items(self, nodes: list[ast.expr], scope: dict[str, Any]) -> Any:
         found: list[Any] = []
         for node in nodes:
-            value = self.eval(node, scope)
+            value = self.value_of(node, scope)
             if isinstance(node, ast.Starred) and isinstance(value, (list, tuple)):
                 found.extend(value)
             else:
@@ -473,7 +475,7 @@ class Module:
         return found
 
     def binary(self, node: ast.BinOp, scope: dict[str, Any]) -> Any:
-        left, right = self.eval(node.left, scope), self.eval(node.right, scope)
+        left, right = self.value_of(node.left, scope), self.value_of(node.right, scope)
         if isinstance(left, str) and isinstance(node.op, ast.Mod):
             return re.sub(r"%(\(\w+\))?[sdr]", HOLE, left)
         if isinstance(node.op, ast.Add):
@@ -487,7 +489,7 @@ class Module:
         self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, scope: dict[str, Any]
     ) -> Any:
         source = node.generators[0]
-        items = self.eval(source.iter, scope)
+        items = self.value_of(source.iter, scope)
         inner = dict(scope)
         if (
             len(node.generators) > 1
@@ -496,23 +498,23 @@ class Module:
         ):
             for generator in node.generators:
                 self.assign(generator.target, UNKNOWN, inner)
-            self.eval(node.elt, inner)
+            self.value_of(node.elt, inner)
             return UNKNOWN
         found = []
         for item in items:
             self.assign(source.target, item, inner)
-            found.append(self.eval(node.elt, inner))
+            found.append(self.value_of(node.elt, inner))
         return found
 
     # --- calls --------------------------------------------------------------------
 
     def call(self, node: ast.Call, scope: dict[str, Any]) -> Any:
-        callee = self.eval(node.func, scope)
+        callee = self.value_of(node.func, scope)
         args = self.items(node.args, scope)
-        kwargs = {k.arg: self.eval(k.value, scope) for k in node.keywords if k.arg}
+        kwargs = {k.arg: self.value_of(k.value, scope) for k in node.keywords if k.arg}
         for keyword in node.keywords:
             if keyword.arg is None and isinstance(
-                more := self.eval(keyword.value, scope), dict
+                more := self.value_of(keyword.value, scope), dict
             ):
                 kwargs |= {k: v for k, v in more.items() if isinstance(k, str)}
         self.line = node.lineno
@@ -544,10 +546,10 @@ class Module:
         for name, default in zip(
             names[len(names) - len(defaults) :], defaults, strict=True
         ):
-            inner[name] = self.eval(default, self.scope)
+            inner[name] = self.value_of(default, self.scope)
         for arg, given in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
             if given is not None:
-                inner[arg.arg] = self.eval(given, self.scope)
+                inner[arg.arg] = self.value_of(given, self.scope)
         inner |= dict(zip(names, args, strict=False))
         if node.args.vararg:
             inner[node.args.vararg.arg] = args[len(names) :]
@@ -556,7 +558,7 @@ class Module:
         self.inside.append(node)
         databases, line = self.databases, self.line
         if isinstance(node, ast.Lambda):
-            inner["return"] = self.eval(node.body, inner)
+            inner["return"] = self.value_of(node.body, inner)
         else:
             self.run(node.body, inner)
         self.databases, self.line = databases, line
