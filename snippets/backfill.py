@@ -82,10 +82,8 @@ class _Rows:
         )
 
     def left(self) -> TextClause:
-        return text(
-            f"SELECT count(*) FROM {self.table}"
-            f" WHERE ({self.where}) AND {self.key} <= :upto"
-        )
+        rows = f"{self.table} WHERE ({self.where}) AND {self.key} <= :upto"
+        return text(f"SELECT count(*) FROM {rows}")
 
 
 def _pass(connection: Connection, rows: _Rows, before: int, pause: float) -> int:

@@ -89,7 +89,7 @@ class Token(Base):
     note: Mapped[str | None]
 
 
-class Hero(TimestampFields, TableModel, table=True):
+class Rower(TimestampFields, TableModel, table=True):
     metadata = Base.metadata
     id: int | None = Field(default=None, primary_key=True)
     name: str
@@ -134,10 +134,10 @@ async def test_a_table_and_a_sqlmodel_take_rows_too(session: AsyncSession) -> No
     book = (await session.scalars(select(Book))).one()
     assert (book.price, book.printed_at) == (Decimal("9.99"), NOON)
 
-    assert await bulk_insert(session, Hero, [{"name": "ann"}, {"name": "ben"}]) == 2
-    heroes = (await session.scalars(select(Hero).order_by(Hero.name))).all()
-    assert [(h.name, h.power) for h in heroes] == [("ann", 5), ("ben", 5)]
-    assert heroes[0].created_at.tzinfo is not None
+    assert await bulk_insert(session, Rower, [{"name": "ann"}, {"name": "ben"}]) == 2
+    rowers = (await session.scalars(select(Rower).order_by(Rower.name))).all()
+    assert [(h.name, h.power) for h in rowers] == [("ann", 5), ("ben", 5)]
+    assert rowers[0].created_at.tzinfo is not None
 
 
 async def test_any_iterable_goes_in_and_no_number_of_rows_is_too_many(

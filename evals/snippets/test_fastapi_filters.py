@@ -12,11 +12,12 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI, Query
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ForeignKey, Select, func, insert, or_, select
+from sqlalchemy import ForeignKey, MetaData, Select, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from snippets.base import Base
+from snippets.base import NAMING_CONVENTION
+from snippets.base import Base as PackBase
 from snippets.fastapi_filters import Conditions, FilterQuery, Order, sort_query
 from snippets.fastapi_pagination import (
     CursorPage,
@@ -39,6 +40,13 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 class State(Enum):
     OPEN = "open"
     DONE = "done"
+
+
+class Base(DeclarativeBase):
+    """Apart from the tables of other evals."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = PackBase.type_annotation_map
 
 
 class Owner(Base):

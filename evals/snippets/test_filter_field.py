@@ -6,11 +6,12 @@ from enum import Enum
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, ForeignKey, func, insert, not_, or_, select
+from sqlalchemy import JSON, ForeignKey, MetaData, func, insert, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from snippets.base import Base
+from snippets.base import NAMING_CONVENTION
+from snippets.base import Base as PackBase
 from snippets.filter_field import COMPARE, MAX_VALUES, FilterField
 from snippets.text_match import configure_folding
 
@@ -18,6 +19,13 @@ from snippets.text_match import configure_folding
 class Kind(Enum):
     NOVEL = "novel"
     ATLAS = "atlas"
+
+
+class Base(DeclarativeBase):
+    """Apart from the tables of other evals."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = PackBase.type_annotation_map
 
 
 class Author(Base):

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Float,
     Integer,
     LargeBinary,
+    MetaData,
     Numeric,
     SmallInteger,
     String,
@@ -25,9 +26,10 @@ from sqlalchemy import (
 from sqlalchemy import Enum as AnyEnum
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from snippets.base import Base
+from snippets.base import NAMING_CONVENTION
+from snippets.base import Base as PackBase
 from snippets.enum_column import enum_type
 from snippets.filter_value import MAX_TEXT, value_reader
 from snippets.money import Money
@@ -36,6 +38,13 @@ from snippets.money import Money
 class Size(Enum):
     SMALL = "s"
     LARGE = "l"
+
+
+class Base(DeclarativeBase):
+    """Apart from the tables of other evals."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = PackBase.type_annotation_map
 
 
 class Parcel(Base):
