@@ -130,33 +130,34 @@ async def databases(
         await database.close()
 
 
-@pytest.fixture
-async def home(
-    databases: Callable[[str], Awaitable[Database]],
-    database: str,
-    request: pytest.FixtureRequest,
-) -> Database:
-    """This worker's place on the database under test."""
-    found = await databases(database)
+Homes = Callable[[str], Awaitable[Database]]
+
+
+async def home(databases: Homes, request: pytest.FixtureRequest) -> Database:
+    """Return this worker's place on the database under test."""
+    found = await databases(request.getfixturevalue("database"))
     request.node.user_properties.append(("server", found.version))
     return found
 
 
 @pytest.fixture
 async def engine(
-    home: Database, request: pytest.FixtureRequest
+    databases: Homes, database: str, request: pytest.FixtureRequest
 ) -> AsyncIterator[AsyncEngine]:
     """An engine on a database that holds the eval's tables, empty."""
-    engine = await home.enter(request.module)
+    place = await home(databases, request)
+    engine = await place.enter(request.module)
+    before = observe.activity()
     yield engine
     left = engine.pool.checkedout()  # type: ignore[attr-defined]
     if left:
-        await home.leave()  # the next eval gets a database of nobody's
+        await place.leave()  # the next eval gets a database of nobody's
         with warnings.catch_warnings():  # and no warning about this connection
             warnings.simplefilter("ignore", SAWarning)
             gc.collect()
         pytest.fail(f"the eval left {left} connections checked out")
-    await home.clean()
+    if observe.activity() != before:
+        await place.clean()
 
 
 @pytest.fixture
@@ -189,15 +190,18 @@ def plan() -> Callable[..., Awaitable[str]]:
 
 
 @pytest.fixture
-async def fresh_database(home: Database) -> AsyncIterator[URL]:
+async def fresh_database(
+    databases: Homes, database: str, request: pytest.FixtureRequest
+) -> AsyncIterator[URL]:
     """The URL of an empty database of the eval's own, dropped afterwards.
 
     For evals that do DDL, open engines of their own, start processes or kill
     backends. Its password shows: it is nobody's.
     """
-    url = await home.fresh()
+    place = await home(databases, request)
+    url = await place.fresh()
     yield url
-    await home.drop(url)
+    await place.drop(url)
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from sqlalchemy import (
     ColumnExpressionArgument,
     ScalarSelect,
     func,
-    inspect,
     select,
     tuple_,
 )
@@ -31,7 +30,8 @@ def count_children(children: InstrumentedAttribute[list[Any]]) -> ScalarSelect[i
     subquery: no join that repeats rows, and parents without children count 0."""
     child = aliased(children.property.mapper.class_)
     stmt = select(func.count()).select_from(child).where(children.of_type(child))
-    return stmt.correlate(inspect(children).parent.selectable).scalar_subquery()
+    parent: Any = children.parent
+    return stmt.correlate(parent.selectable).scalar_subquery()
 
 
 async def first_children(

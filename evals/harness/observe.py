@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Pool, event
 from sqlalchemy.exc import MissingGreenlet, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
@@ -27,6 +27,8 @@ Statements = Callable[..., AbstractContextManager[list[str]]]
 
 sent: Counter[str] = Counter()
 """Statements that the run's evals sent so far, by name of the dialect."""
+uses = 0
+"""How often the run's evals took a connection from a pool."""
 
 
 @event.listens_for(Engine, "before_cursor_execute")
@@ -34,6 +36,18 @@ def count(
     conn: Connection, cursor: Any, sql: str, args: Any, context: Any, many: bool
 ) -> None:
     sent[conn.dialect.name] += 1
+
+
+@event.listens_for(Pool, "checkout")
+def count_use(connection: Any, record: Any, proxy: Any) -> None:
+    global uses
+    uses += 1
+
+
+def activity() -> int:
+    """Return a number that grows with whatever evals do on databases: what a raw
+    connection does too, if a pool gave it."""
+    return uses + sent.total()
 
 
 @contextmanager

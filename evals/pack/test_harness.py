@@ -79,6 +79,24 @@ def test_every_test_finds_its_tables_empty_on_both_databases(pack: Project) -> N
     assert row.groups() == ("6", "6")
 
 
+RAW = """\
+async def test_raw(engine):
+    async with engine.connect() as conn:
+        driver = (await conn.get_raw_connection()).driver_connection
+        await driver.execute("INSERT INTO row (id) VALUES (7)")
+        if hasattr(driver, "commit"):
+            await driver.commit()
+
+
+async def test_nothing(session): pass
+"""
+
+
+def test_what_a_raw_connection_wrote_is_gone_too(pack: Project) -> None:
+    code, printed = evals(pack, source=RAW + WRITES.format("after"))
+    assert (code, "6 passed" in printed) == (0, True), printed
+
+
 def test_two_modules_with_the_same_table_do_not_meet(pack: Project) -> None:
     pack.write({"evals/snippets/test_other.py": HEAD + WRITES.format("other")})
     code, printed = evals(pack, source=WRITES.format("this"))
