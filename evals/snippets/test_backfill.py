@@ -191,6 +191,7 @@ async def test_a_row_that_a_request_holds_is_read_as_the_request_leaves_it(
             query = (
                 "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'UPDATE \"order\"%'"
                 " AND cardinality(pg_blocking_pids(pid)) > 0"
+                " AND datname = current_database()"
             )
 
             async def blocked() -> bool:

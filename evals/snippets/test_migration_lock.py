@@ -20,6 +20,11 @@ from evals.harness.project import ROOT, Project
 from snippets.engine import new_engine
 from snippets.migration_lock import LOCK_KEY, MigrationLocked, migration_lock
 
+# Other workers have theirs in other databases of the server.
+OUR_LOCKS = (
+    "locktype = 'advisory' AND database ="
+    " (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 HOLD = f"""
 import asyncio, sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -160,9 +165,7 @@ async def test_a_waiter_does_not_stop_a_concurrent_index_build(
 
 async def waits_for_advisory_lock(engine: AsyncEngine) -> bool:
     async with engine.connect() as connection:
-        query = (
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        )
+        query = f"SELECT count(*) FROM pg_locks WHERE {OUR_LOCKS} AND NOT granted"
         return bool(await connection.scalar(text(query)))
 
 
@@ -173,7 +176,7 @@ async def test_it_leaves_nothing_on_a_pooled_connection(
         async with migration_lock(connection, patience=0):
             pass
         if database == "postgresql":
-            query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+            query = f"SELECT count(*) FROM pg_locks WHERE {OUR_LOCKS}"
             assert await connection.scalar(text(query)) == 0
         else:
             assert lock_file(shop).read_bytes() == b""

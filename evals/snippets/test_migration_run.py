@@ -90,6 +90,7 @@ async def waiting(engine: AsyncEngine, statement: str) -> bool:
     async with engine.connect() as connection:
         query = text(
             "SELECT 1 FROM pg_stat_activity WHERE query = :query"
+            " AND datname = current_database()"
             " AND cardinality(pg_blocking_pids(pid)) > 0"
         )
         return await connection.scalar(query, {"query": statement}) is not None

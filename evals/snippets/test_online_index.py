@@ -40,7 +40,10 @@ async def test_an_index_is_built_beside_readers_and_writers(
     )
     call = 'create_index("ix_gate", "parcel", [sa.text("gate(weight)")])'
     history.revision("r1", None, REVISION.format(call=call))
-    builder = "(SELECT pid FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%')"
+    builder = (
+        "(SELECT pid FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%'"
+        " AND datname = current_database())"
+    )
 
     async def waits() -> bool:
         query = (
@@ -126,7 +129,8 @@ async def test_a_build_waits_for_older_transactions_beyond_the_lock_timeout(
             query = (
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             )
-            return bool(await scalar(shop, f"{query} AND query LIKE '%INDEX CONCURR%'"))
+            ours = "datname = current_database() AND query LIKE '%INDEX CONCURR%'"
+            return bool(await scalar(shop, f"{query} AND {ours}"))
 
         await until(waits)
         await asyncio.sleep(0.3)  # three times the lock timeout: it must not matter
