@@ -20,10 +20,7 @@ ATTRIBUTES = (
     *("isouter", "full", "modifiers"),
 )
 # What tells apart whose children they are: WHERE or HAVING, PARTITION BY or ORDER BY.
-PARTS = (
-    *("_having_criteria", "_group_by_clauses", "_distinct"),
-    *("partition_by", "order_by", "value"),
-)
+PARTS = ("_having_criteria", "_group_by_clauses", "_distinct", "partition_by")
 
 
 def statement_fingerprint(*elements: ExternallyTraversible) -> bytes:

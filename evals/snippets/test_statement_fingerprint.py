@@ -135,6 +135,8 @@ def different() -> list[Any]:
         select(Book.id).where(a, b).having(c),
         select(Book.id).where(a).having(b, c),
         select(Book.id).where(a, b, c),
+        select(Book.id).where(a).group_by(b),
+        select(Book.id).where(a, b),
         select(Book.id).group_by(a, b),
         select(Book.id).group_by(a).having(b),
         select(Book.id).distinct(),
