@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from .cursor_codec import Cursor, InvalidCursor
 from .keyset_range import Range, ranges
-from .total_order import RAW, SortKey
+from .total_order import SortKey
 
 # The driver of SQLite gives and takes none of these.
 NOT_SQLITE = (Decimal, date, time, timedelta, UUID)
@@ -100,7 +100,7 @@ class KeysetReader:
                 *ranges(
                     self.backward if start.backward else self.keys,
                     [
-                        None if null else bindparam(name, type_=RAW)
+                        None if null else bindparam(name)
                         for name, null in zip(self.names, nulls, strict=False)
                     ],
                     tied=start.tied,
