@@ -53,9 +53,7 @@ def ranges(
         else:
             yield Range([], _order(keys, 1))
         return
-    while rows_seek and tied and values[tied - 1] is not None:
-        if not _comparable(keys[tied], keys[tied - 1]):
-            break
+    while rows_seek and tied and _comparable(keys[tied], keys[tied - 1]):
         tied -= 1
     for level in range(tied, -1, -1):
         key, value = keys[level], values[level]

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy.sql.visitors import ExternallyTraversible
+from sqlalchemy import Select
+from sqlalchemy.sql.visitors import ExternallyTraversible, HasTraverseInternals
 
 # What tells elements of one kind apart, besides their children: names and operators;
 # a fragment of SQL, a part of a timestamp, UNION or EXCEPT, the kind of a join, the
@@ -46,7 +47,11 @@ def statement_fingerprint(*elements: ExternallyTraversible) -> bytes:
         elif kind == "bindparam":
             tokens += (kind, _value(node.effective_value))
         else:
-            children = [*node.get_children()]
+            # What it selects from, a SELECT would look up in its columns, slowly.
+            own: Any = node.__class__
+            if own is Select:
+                own = HasTraverseInternals
+            children: list[Any] = [*own.get_children(node)]
             queue += children
             # Kinds in this order, with the numbers of their children, are one tree.
             tokens += (type(node).__name__, str(len(children)))

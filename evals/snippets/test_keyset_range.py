@@ -13,6 +13,7 @@ from sqlalchemy import (
     Index,
     Select,
     and_,
+    bindparam,
     insert,
     or_,
     select,
@@ -21,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import NullType
 
 from evals.harness.observe import rows_read
 from snippets.keyset_range import ranges
@@ -176,6 +178,14 @@ def test_ties_that_end_with_null_are_not_joined_to_what_follows() -> None:
         "card.suit > 7",
         "card.suit IS NULL",
     ]
+
+
+def test_a_value_may_be_a_parameter_and_else_has_no_type_of_its_own() -> None:
+    keys = total_order(Play, Play.at)
+    (part,) = ranges(keys, (bindparam("at"), 1), tied=0, rows_seek=True)
+    compiled = part.where[0].compile()
+    assert str(compiled).endswith(">= (:at, :param_1)")
+    assert isinstance(compiled.binds["param_1"].type, NullType)
 
 
 def test_only_the_settled_keys_need_no_place_for_null() -> None:
