@@ -16,7 +16,7 @@ import subprocess
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import URL
@@ -29,7 +29,11 @@ from evals.harness.matrix import DATABASES, Matrix, claims
 from evals.harness.project import Project
 from snippets.session import new_sessions
 
+if TYPE_CHECKING:
+    from evals.harness.migrations import History
+
 MATRIX = pytest.StashKey[Matrix]()
+Homes = Callable[[str], Awaitable[Database]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -106,7 +110,7 @@ def full(pytestconfig: pytest.Config) -> bool:
 @pytest.fixture(scope="session")
 async def databases(
     pytestconfig: pytest.Config,
-) -> AsyncIterator[Callable[[str], Awaitable[Database]]]:
+) -> AsyncIterator[Homes]:
     """Open this worker's databases as they are asked for, and drop them."""
     opened: dict[str, Database] = {}
 
@@ -130,12 +134,11 @@ async def databases(
         await database.close()
 
 
-Homes = Callable[[str], Awaitable[Database]]
-
-
-async def home(databases: Homes, request: pytest.FixtureRequest) -> Database:
+async def home(
+    databases: Homes, database: str, request: pytest.FixtureRequest
+) -> Database:
     """Return this worker's place on the database under test."""
-    found = await databases(request.getfixturevalue("database"))
+    found = await databases(database)
     request.node.user_properties.append(("server", found.version))
     return found
 
@@ -145,7 +148,7 @@ async def engine(
     databases: Homes, database: str, request: pytest.FixtureRequest
 ) -> AsyncIterator[AsyncEngine]:
     """An engine on a database that holds the eval's tables, empty."""
-    place = await home(databases, request)
+    place = await home(databases, database, request)
     engine = await place.enter(request.module)
     before = observe.activity()
     yield engine
@@ -198,10 +201,22 @@ async def fresh_database(
     For evals that do DDL, open engines of their own, start processes or kill
     backends. Its password shows: it is nobody's.
     """
-    place = await home(databases, request)
+    place = await home(databases, database, request)
     url = await place.fresh()
     yield url
     await place.drop(url)
+
+
+@pytest.fixture
+def history(
+    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
+) -> History:
+    """Migrations of an empty database: no revision yet. An eval that needs some has a
+    `history` of its own, made from this one."""
+    from evals.harness.migrations import History  # Alembic is for those that need it
+
+    monkeypatch.syspath_prepend(tmp_path)
+    return History(tmp_path, fresh_database)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,12 +110,8 @@ async def shop_engine(fresh_database: URL, full: bool) -> AsyncIterator[AsyncEng
 
 
 @pytest.fixture
-def shop_history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> History:
+def shop_history(history: History) -> History:
     """Revisions that wait longer than the traffic holds a lock."""
-    monkeypatch.syspath_prepend(tmp_path)
-    history = History(tmp_path, fresh_database)
     history.options["patience"] = 30
     return history
 

@@ -7,12 +7,11 @@ import logging
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic import command
-from sqlalchemy import URL, event, text
+from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -37,12 +36,8 @@ CHANGE = "grams = kilos * 1000"
 
 
 @pytest.fixture
-async def history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> History:
+async def history(history: History) -> History:
     """25 orders to fill, one that is filled; a name that must be quoted."""
-    monkeypatch.syspath_prepend(tmp_path)
-    history = History(tmp_path, fresh_database)
     await history.read(
         'CREATE TABLE "order" (id INTEGER PRIMARY KEY, kilos INTEGER, grams INTEGER)'
     )

@@ -60,12 +60,8 @@ class Second(Base):
 
 
 @pytest.fixture
-def history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> History:
+def history(history: History) -> History:
     """Two revisions, a table each."""
-    monkeypatch.syspath_prepend(tmp_path)
-    history = History(tmp_path, fresh_database)
     history.revision("r1", None, CREATE.format(table="first"))
     history.revision("r2", "r1", CREATE.format(table="second"))
     return history

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pkgutil
 import sys
-from pathlib import Path
 
 import pytest
 from alembic.autogenerate import produce_migrations
 from alembic.operations.ops import DropTableOp
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import URL, Connection
+from sqlalchemy import Connection
 
 from evals.harness.migrations import History
 from snippets.model_discovery import import_models
@@ -32,12 +31,8 @@ from shop.models import Base
 
 
 @pytest.fixture
-def history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> History:
+def history(history: History) -> History:
     """Models in the module, in directories without `__init__.py`, and in a package."""
-    monkeypatch.syspath_prepend(tmp_path)
-    history = History(tmp_path, fresh_database)
     history.models(
         "",
         **{

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from alembic.util import CommandError
@@ -86,11 +85,7 @@ async def shop(fresh_database: URL, full: bool) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.fixture
-def history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> History:
-    monkeypatch.syspath_prepend(tmp_path)
-    history = History(tmp_path, fresh_database)
+def history(history: History) -> History:
     history.options["patience"] = 30
     history.revision("r1", None, REVISION)
     return history

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from alembic.util import CommandError
-from sqlalchemy import URL
 
 from evals.harness.migrations import History
 from evals.snippets.test_migration_env import CREATE, tables
 
 
 @pytest.fixture
-def history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> History:
+def history(history: History) -> History:
     """Two revisions, a table each."""
-    monkeypatch.syspath_prepend(tmp_path)
-    history = History(tmp_path, fresh_database)
     history.revision("r1", None, CREATE.format(table="first"))
     history.revision("r2", "r1", CREATE.format(table="second"))
     return history

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from evals.harness.migrations import History
@@ -14,11 +11,7 @@ from snippets.schema_check import SchemaBehind, check_schema
 
 
 @pytest.fixture
-def history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> History:
-    monkeypatch.syspath_prepend(tmp_path)
-    history = History(tmp_path, fresh_database)
+def history(history: History) -> History:
     history.revision("r1", None)
     history.revision("r2", "r1")
     return history

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from alembic import command
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection
+from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from evals.harness.migrations import History
@@ -31,12 +29,8 @@ def downgrade():
 
 
 @pytest.fixture
-async def history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> History:
+async def history(history: History) -> History:
     """A parent with two children."""
-    monkeypatch.syspath_prepend(tmp_path)
-    history = History(tmp_path, fresh_database)
     await history.read(PARENT.format(check=""))
     await history.read(CHILD)
     await history.read("INSERT INTO parent (id) VALUES (1)")

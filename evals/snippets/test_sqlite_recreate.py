@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, SAWarning
 
 from evals.harness.migrations import History
@@ -41,14 +39,6 @@ def downgrade():
 WIDEN = BATCH.format(
     operation='alter_column("name", type_=sa.String(50), existing_nullable=False)'
 )
-
-
-@pytest.fixture
-def history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> History:
-    monkeypatch.syspath_prepend(tmp_path)
-    return History(tmp_path, fresh_database)
 
 
 async def make(history: History, *statements: str) -> None:

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from alembic.util import CommandError
-from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from evals.harness.migrations import History
 from evals.snippets.test_sqlite_recreate import BATCH, SCHEMA, VIEW, WIDEN, make, table
-
-
-@pytest.fixture
-def history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> History:
-    monkeypatch.syspath_prepend(tmp_path)
-    return History(tmp_path, fresh_database)
 
 
 @pytest.mark.parametrize("word", ["COLLATE NOCASE", "ON CONFLICT IGNORE", "AUTO"])

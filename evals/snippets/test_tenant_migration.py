@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,11 +30,7 @@ def upgrade():
 
 
 @pytest.fixture
-async def history(
-    tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch, database: str
-) -> History:
-    monkeypatch.syspath_prepend(tmp_path)
-    history = History(tmp_path, fresh_database)
+async def history(history: History, database: str) -> History:
     history.revision("r1", None, PARCEL)
     if database == "postgresql":
         for name in NAMES:
