@@ -47,7 +47,7 @@ async def bulk_update(
         BadRow: a row does not fit; nothing is changed, the transaction goes on.
     """
     target, found = Target.of(model), 0
-    names = list(key) or primary_key(target)
+    names = list(key) or target.primary_key
     async with session.begin_nested():
         connection = await session.connection()
         async for first, part in batches(rows, batch):
@@ -84,7 +84,7 @@ async def bulk_delete(
         BadRow: a key does not fit; nothing is deleted, the transaction goes on.
     """
     target, found = Target.of(model), 0
-    names = list(key) or primary_key(target)
+    names = list(key) or target.primary_key
     columns = [target.columns[name] for name in names]
     async with session.begin_nested():
         connection = await session.connection()
@@ -95,11 +95,6 @@ async def bulk_delete(
                 there = tuple_(*columns).in_(select(*stage.columns))
                 found += await _affected(connection, delete(target.table).where(there))
     return found
-
-
-def primary_key(target: Target) -> list[str]:
-    """Return the keys of the columns of the primary key."""
-    return [name for name, c in target.columns.items() if c.primary_key]
 
 
 async def _rows(

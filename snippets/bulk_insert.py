@@ -50,7 +50,7 @@ async def bulk_insert_keys(
     """Insert like `bulk_insert`; return the primary keys in the order of the rows,
     tuples if they are composite. The database's counter gives them beforehand."""
     target, keys = Target.of(model), list[Any]()
-    names = [k for k, c in target.columns.items() if c.primary_key]
+    names = target.primary_key
     async with session.begin_nested():
         connection = await session.connection()
         async for first, part in batches(rows, batch):

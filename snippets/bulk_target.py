@@ -47,6 +47,10 @@ class Target:
             fixed[version.key] = mapper.version_id_generator(None)
         return cls(table, columns, fixed, mapper.version_id_col)
 
+    @property
+    def primary_key(self) -> list[str]:
+        return [key for key, column in self.columns.items() if column.primary_key]
+
     def collect(self, rows: Sequence[Row], first: int) -> Values:
         """Return what the rows give, as columns. A key that some rows lack is their
         default or NULL.
@@ -91,8 +95,7 @@ class Target:
         for key, value in self.fixed.items():
             given.setdefault(key, [value] * len(rows))
         for key, column in self.columns.items():
-            default = self._default(column)
-            if default and key not in given:
+            if key not in given and (default := self._default(column)):
                 given[key] = [default(row) for row in rows]
 
     def _default(self, column: Column[Any]) -> Callable[[Row], Any] | None:

@@ -60,7 +60,7 @@ async def bulk_upsert(
         async for first, part in batches(rows, batch):
             kept, numbers = last_rows(part, first, key)
             given = target.collect(kept, first)
-            fixed = {k for k, c in target.columns.items() if c.primary_key} | set(key)
+            fixed = {*target.primary_key, *key}
             changed = [k for k in given if k not in fixed] if update is None else update
             if unknown := set(changed) - given.keys():
                 raise UnknownField(sorted(unknown))

@@ -15,6 +15,8 @@ import sysconfig
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from scripts.maintain.build import tracked
+
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "async-sqlalchemy"
 PACKAGES = {
@@ -215,14 +217,7 @@ def lean_tree(out: Path) -> Path:
 
 def root_tree(out: Path) -> None:
     """Copy what git tracks of the pack, as a clone has it."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
+    for name in tracked():
         target = out / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target)

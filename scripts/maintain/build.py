@@ -77,8 +77,8 @@ def manifests(front: dict[str, str], version: str) -> dict[str, Any]:
     }
 
 
-def sources() -> list[str]:
-    """Return the tracked files that an agent needs, sorted."""
+def tracked() -> list[str]:
+    """Return the files that a clone has."""
     listed = subprocess.run(
         ["git", "ls-files", "-z"],
         cwd=ROOT,
@@ -86,7 +86,12 @@ def sources() -> list[str]:
         encoding="utf-8",
         check=True,
     )
-    return sorted(name for name in listed.stdout.split("\0") if WANTED.fullmatch(name))
+    return [name for name in listed.stdout.split("\0") if name]
+
+
+def sources() -> list[str]:
+    """Return the tracked files that an agent needs, sorted."""
+    return sorted(name for name in tracked() if WANTED.fullmatch(name))
 
 
 def build(out: Path) -> Path:
