@@ -12,9 +12,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from httpx import AsyncBaseTransport, AsyncByteStream, Request, Response
-from starlette.types import ASGIApp, Message
 
-from .asgi_task import AsgiTask, connection_scope
+from .asgi_task import ASGIApp, AsgiTask, Message, connection_scope
 
 
 class StreamingTransport(AsyncBaseTransport):

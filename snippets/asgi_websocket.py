@@ -16,11 +16,10 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from fastapi import WebSocketDisconnect
 from httpx import URL, Request
-from starlette.types import ASGIApp, Message
-from starlette.websockets import WebSocketDisconnect
 
-from .asgi_task import AsgiTask, connection_scope
+from .asgi_task import ASGIApp, AsgiTask, Message, connection_scope
 
 ABNORMAL = 1006  # what a browser reports if nobody closed
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
-from pydantic_core import to_json, to_jsonable_python
+from pydantic import ConfigDict, TypeAdapter
 from sqlalchemy import Executable
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,6 +16,7 @@ from .row_stream import BATCH, open_stream
 # A spreadsheet takes a text that begins so for a formula, and runs it.
 # https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+ANY = TypeAdapter[Any](Any, config=ConfigDict(ser_json_bytes="base64"))
 
 
 async def csv_chunks(
@@ -40,9 +41,7 @@ async def json_lines(
         names = list(result.keys())
         async for rows in result.partitions():
             objects = (dict(zip(names, row, strict=True)) for row in rows)
-            yield b"".join(
-                to_json(each, bytes_mode="base64") + b"\n" for each in objects
-            )
+            yield b"".join(ANY.dump_json(each) + b"\n" for each in objects)
 
 
 def _csv(rows: Iterable[Iterable[Any]], spreadsheet: bool) -> bytes:
@@ -57,7 +56,7 @@ def _cell(value: Any, spreadsheet: bool) -> Any:
     if value is None or type(value) in (int, float):
         return value
     if not isinstance(value, str):
-        value = to_jsonable_python(value, bytes_mode="base64")
+        value = ANY.dump_python(value, mode="json")
         if not isinstance(value, str):
-            return to_json(value).decode()
+            return ANY.dump_json(value).decode()
     return f"'{value}" if spreadsheet and value.startswith(FORMULA) else value
