@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from starlette.types import Receive, Scope, Send
 
 from .export_format import csv_chunks, json_lines
+from .session import open_reader
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -90,9 +91,7 @@ class ExportResponse(StreamingResponse):
 async def _read(
     sessions: Sessions, stmt: Executable, chunks: Format
 ) -> AsyncGenerator[bytes, None]:
-    options = {"sqlite_begin": "BEGIN", "postgresql_readonly": True}
-    async with sessions() as session:
-        await session.connection(execution_options=options)
+    async with open_reader(sessions) as session:
         async for chunk in chunks(session, stmt):
             yield chunk
 

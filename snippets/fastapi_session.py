@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from starlette.requests import HTTPConnection
 
 from .connection_check import check_connection
-from .session import open_sessions
+from .session import open_reader, open_sessions
 from .settings import DatabaseSettings
 
 
@@ -54,12 +54,8 @@ async def get_session(sessions: SessionsDep) -> AsyncIterator[AsyncSession]:
 
 
 async def get_read_session(sessions: SessionsDep) -> AsyncIterator[AsyncSession]:
-    """Yield a session that only reads: it waits for no writer on SQLite. What it
-    writes is never kept there; PostgreSQL refuses it."""
-    async with sessions() as session:
-        await session.connection(
-            execution_options={"sqlite_begin": "BEGIN", "postgresql_readonly": True}
-        )
+    """Yield a session that only reads, as `open_reader` says."""
+    async with open_reader(sessions) as session:
         yield session
 
 

@@ -40,3 +40,16 @@ async def open_sessions(
         yield new_sessions(engine)
     finally:
         await engine.dispose()
+
+
+@asynccontextmanager
+async def open_reader(
+    sessions: async_sessionmaker[AsyncSession],
+) -> AsyncGenerator[AsyncSession, None]:
+    """Yield a session that only reads: it waits for no writer on SQLite. What it
+    writes is never kept there; PostgreSQL refuses it."""
+    async with sessions() as session:
+        await session.connection(
+            execution_options={"sqlite_begin": "BEGIN", "postgresql_readonly": True}
+        )
+        yield session

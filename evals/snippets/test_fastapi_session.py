@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated
 
 import httpx
@@ -20,7 +19,6 @@ from snippets.fastapi_session import (
     ReadSessionDep,
     SessionDep,
     SessionsDep,
-    get_read_session,
     get_session,
     get_sessions,
     lifespan,
@@ -216,20 +214,6 @@ async def test_a_read_session_gives_its_connection_back_before_the_answer(
     assert (await client.get("/report")).status_code == 200
     await client.get("/tickets")  # after the task of the request before
     assert held == [0]
-
-
-async def test_a_read_session_is_a_transaction(
-    sessions: Sessions, database: str
-) -> None:
-    dependency = asynccontextmanager(get_read_session)
-    count = select(func.count()).select_from(Ticket)
-    async with dependency(sessions) as session:
-        before = await session.scalar(count)
-        async with sessions.begin() as writer:
-            writer.add(Ticket(title="meanwhile"))
-        after = await session.scalar(count)
-    # SQLite reads one state; PostgreSQL, as READ COMMITTED, what each statement finds.
-    assert (before, after) == (0, {"sqlite": 0, "postgresql": 1}[database])
 
 
 async def test_a_reader_waits_for_no_writer(

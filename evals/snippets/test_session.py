@@ -7,10 +7,11 @@ import gc
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 from sqlalchemy import URL, ForeignKey, func, select, text, update
-from sqlalchemy.exc import IntegrityError, InvalidRequestError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -22,7 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from evals.harness.observe import lazy_load
 from snippets.engine import new_engine
-from snippets.session import new_sessions, open_sessions
+from snippets.session import new_sessions, open_reader, open_sessions
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -259,3 +260,30 @@ async def test_a_session_inside_a_session_needs_a_second_connection(
             with pytest.raises(PoolTimeout):
                 await inner.scalar(select(func.now()))
     await engine.dispose()
+
+
+async def test_a_reader_is_a_transaction_that_waits_for_no_writer(
+    sessions: Sessions, database: str
+) -> None:
+    count = select(func.count()).select_from(Author)
+    async with sessions.begin() as writer:
+        writer.add(Author(name="Ann"))
+        await writer.flush()
+        async with open_reader(sessions) as reader:
+            before = await reader.scalar(count)
+            await writer.commit()
+            after = await reader.scalar(count)
+    # SQLite reads one state; PostgreSQL, as READ COMMITTED, what each statement finds.
+    assert (before, after) == (0, {"sqlite": 0, "postgresql": 1}[database])
+
+
+async def test_a_reader_stores_nothing(sessions: Sessions, database: str) -> None:
+    refused: dict[str, AbstractContextManager[object]] = {
+        "sqlite": nullcontext(),
+        "postgresql": pytest.raises(DBAPIError),
+    }
+    with refused[database]:
+        async with open_reader(sessions) as reader:
+            reader.add(Author(name="Ann"))
+            await reader.flush()
+    assert await names(sessions) == []
