@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, time, timedelta
 from decimal import Decimal
-from operator import eq
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from .cursor_codec import Cursor, InvalidCursor
 from .keyset_range import Range, ranges
-from .total_order import SortKey
+from .total_order import SortKey, refuse_repeats
 
 # The driver of SQLite gives and takes none of these.
 NOT_SQLITE = (Decimal, date, time, timedelta, UUID)
@@ -63,12 +62,7 @@ class KeysetReader:
             found += result.all()
             if len(found) == limit:
                 break
-        places = [row[self.first :] for row in found]
-        if any(map(eq, places, places[1:])):
-            raise ValueError(
-                "a row comes twice: filter a collection with .any() instead of a join,"
-                " or pass unique=[...]"
-            )
+        refuse_repeats([row[self.first :] for row in found])
         return found
 
     async def is_any_behind(

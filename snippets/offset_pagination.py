@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import ceil
 from typing import Any, Generic, Literal, TypeVar
 
@@ -18,7 +17,7 @@ from sqlalchemy import FromClause, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from .explain import Explain
-from .total_order import OrderBy, SortKey, total_order
+from .total_order import OrderBy, SortKey, refuse_repeats, total_order
 
 T = TypeVar("T")
 Count = Literal["none", "exact", "capped", "estimated"]
@@ -90,14 +89,10 @@ class Numbered(Generic[T]):
         ordered = stmt.order_by(None).order_by(*(key.order_by for key in self.keys))
         ordered = ordered.add_columns(*self.columns)
         rows = await session.execute(ordered.limit(per_page + 1).offset(offset))
-        found = [(row[0], row[-len(self.columns) :]) for row in rows]
-        if any(a == b for (_, a), (_, b) in pairwise(found)):
-            raise ValueError(
-                "a row comes twice: filter a collection with .any() instead of a join,"
-                " or pass unique=[...]"
-            )
+        found = rows.all()
+        refuse_repeats([row[-len(self.columns) :] for row in found])
         total, exact = await count_rows(session, stmt, self.keys, count)
-        items = [item for item, _ in found[:per_page]]
+        items = [row[0] for row in found[:per_page]]
         more = len(found) > per_page
         return NumberedPage(items, page, per_page, more, total, exact)
 

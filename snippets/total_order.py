@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import eq
 from typing import Any
 
 from sqlalchemy import (
@@ -103,6 +104,19 @@ def total_order(
         if not any(end.compare(key.expression) for key in keys):
             keys.append(SortKey(end, descending, unique=True))
     return tuple(keys)
+
+
+def refuse_repeats(places: Sequence[Sequence[Any]]) -> None:
+    """Check rows in their order: `places` are values that tell them apart.
+
+    Raises:
+        ValueError: a row comes twice.
+    """
+    if any(map(eq, places, places[1:])):
+        raise ValueError(
+            "a row comes twice: filter a collection with .any() instead of a join,"
+            " or pass unique=[...]"
+        )
 
 
 def split_order(order: OrderBy) -> tuple[ColumnElement[Any], bool, bool]:
