@@ -12,10 +12,13 @@ from sqlalchemy import (
     Cast,
     ColumnElement,
     CursorResult,
+    Dialect,
+    String,
     TableClause,
     Text,
     TextClause,
     and_,
+    collate,
     func,
     literal_column,
     not_,
@@ -25,8 +28,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import TypeDecorator
 
+from .bulk_rows import unwrapped
 from .bulk_target import Context, Target
 
 Upsert = TypeVar("Upsert", postgresql.Insert, sqlite.Insert)
@@ -47,13 +50,16 @@ class Merge:
         """Return how many rows are new, and how many were changed."""
         table, columns = self.target.table, self.target.columns
         source = dict(zip(self.names, self.stage.columns, strict=True))
-        # In one order: two of these wait for each other, and do not deadlock.
-        order = [source[name] for name in self.key]
-        rows = select(*self.stage.columns).order_by(*order)
+        # Without a condition SQLite would take ON CONFLICT for that of a join.
+        rows = select(*self.stage.columns).where(true())
         into = [columns[name] for name in self.names]
         count = func.count
-        if connection.dialect.name == "postgresql":
-            stmt = self._upsert(postgresql.insert(table).from_select(into, rows))
+        if (dialect := connection.dialect).name == "postgresql":
+            # In one order: two of these wait for each other, and do not deadlock.
+            rows = rows.order_by(*(_order(source[name], dialect) for name in self.key))
+            stmt = self._upsert(
+                postgresql.insert(table).from_select(into, rows), dialect
+            )
             # A row that was there is locked by this transaction when it is changed.
             new = literal_column("xmax = 0", Boolean()).label("new")
             merged = stmt.returning(new).cte("merged").columns.new
@@ -66,12 +72,12 @@ class Merge:
         both = self.stage.outerjoin(table, and_(*same, where))
         counts = select(count(), count(columns[self.key[0]])).select_from(both)
         number, known = (await connection.execute(counts)).one()
-        upsert = self._upsert(sqlite.insert(table).from_select(into, rows))
+        upsert = self._upsert(sqlite.insert(table).from_select(into, rows), dialect)
         result = await connection.execute(upsert)
         assert isinstance(result, CursorResult)
         return number - known, result.rowcount - (number - known)
 
-    def _upsert(self, stmt: Upsert) -> Upsert:
+    def _upsert(self, stmt: Upsert, dialect: Dialect) -> Upsert:
         columns = self.target.columns
         index: dict[str, Any] = {
             "index_elements": [columns[name] for name in self.key],
@@ -80,9 +86,13 @@ class Merge:
         if not self.changed:
             return stmt.on_conflict_do_nothing(**index)
         new = {columns[k]: stmt.excluded[columns[k].key] for k in self.changed}
-        differs = or_(*(_plain(old).is_distinct_from(_plain(new[old])) for old in new))
+        plain = [(_plain(old, dialect), _plain(new[old], dialect)) for old in new]
         values: dict[Any, Any] = {**self._touched(), **new}
-        return stmt.on_conflict_do_update(**index, set_=values, where=differs)
+        return stmt.on_conflict_do_update(
+            **index,
+            set_=values,
+            where=or_(*(old.is_distinct_from(given) for old, given in plain)),
+        )
 
     def _touched(self) -> dict[Any, Any]:
         """What a change changes besides: an upsert is an INSERT, so `onupdate` does
@@ -98,9 +108,14 @@ class Merge:
         return touched
 
 
-def _plain(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def _order(column: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
+    """The order of text is that of its bytes: a language's takes much longer."""
+    if isinstance(unwrapped(column.type, dialect), String):
+        return collate(Cast(column, Text()), "C")
+    return column
+
+
+def _plain(column: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
     """PostgreSQL cannot compare JSON, but its text."""
-    kind = column.type
-    while isinstance(kind, TypeDecorator):
-        kind = kind.impl_instance
+    kind = unwrapped(column.type, dialect)
     return Cast(column, Text()) if isinstance(kind, JSON) else column

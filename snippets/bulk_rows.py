@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from sqlalchemy import Dialect
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from .domain_error import DomainError
 
@@ -87,6 +87,14 @@ def bind(
             number = numbers[len(bound[-1])]
             raise BadRow(number, "this value is refused", key) from exc
     return list(zip(*bound, strict=True))
+
+
+def unwrapped(kind: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:
+    """Return what a database takes for a type, under its decorators and variants."""
+    kind = kind.dialect_impl(dialect)
+    while isinstance(kind, TypeDecorator):
+        kind = kind.impl_instance
+    return kind
 
 
 def _as_is(value: Any) -> Any:

@@ -10,12 +10,20 @@ from collections.abc import Sequence
 from operator import length_hint
 from typing import Any
 
-from sqlalchemy import ColumnClause, MetaData, Table, TableClause, bindparam, insert
+from sqlalchemy import (
+    ColumnClause,
+    Dialect,
+    MetaData,
+    Table,
+    TableClause,
+    bindparam,
+    insert,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import TypeDecorator, UserDefinedType
+from sqlalchemy.types import TypeEngine, UserDefinedType
 
-from .bulk_rows import BadRow, Values, bind
+from .bulk_rows import BadRow, Values, bind, unwrapped
 
 Tuples = Sequence[tuple[Any, ...]]
 
@@ -42,8 +50,10 @@ async def write(
     columns = [table.columns[key] for key in keys]
     # COPY knows no casts, no functions, and no default that is not the server's.
     left = [c for c in table.columns if c.default is not None and c.key not in keys]
-    if dialect.name == "postgresql" and not left and all(map(_plain, columns)):
-        rows = bind(values, [c.type for c in columns], numbers, dialect)
+    types = [column.type for column in columns]
+    plain = not left and all(_plain(kind, dialect) for kind in types)
+    if dialect.name == "postgresql" and plain:
+        rows = bind(values, types, numbers, dialect)
         await _copy(connection, table, columns, rows, numbers)
         return
     # Without RETURNING, and with defaults that are SQL in the statement's text.
@@ -96,14 +106,11 @@ def copy_error(
     return error
 
 
-def _plain(column: ColumnClause[Any]) -> bool:
+def _plain(kind: TypeEngine[Any], dialect: Dialect) -> bool:
     """Tell whether a type needs no SQL around its values, and asyncpg knows it."""
-    kind = column.type
     if kind.bind_expression(bindparam("value", type_=kind)) is not None:
         return False
-    while isinstance(kind, TypeDecorator):
-        kind = kind.impl_instance
-    return not isinstance(kind, UserDefinedType)
+    return not isinstance(unwrapped(kind, dialect), UserDefinedType)
 
 
 def in_schema(connection: AsyncConnection, table: Table) -> Table:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from enum import Enum
 from typing import Any
 
-from sqlalchemy import JSON, String, TypeDecorator, func, literal, select
+from sqlalchemy import JSON, Integer, String, TypeDecorator, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from evals.harness.observe import Statements
 from snippets.bulk_merge import Merge
 from snippets.bulk_stage import staged
 from snippets.bulk_target import Target
@@ -38,6 +41,21 @@ class Page(Base):
     revision: Mapped[int] = mapped_column()
 
     __mapper_args__ = {"version_id_col": revision}  # noqa: RUF012
+
+
+class Size(Enum):
+    SMALL = "small"
+    LARGE = "large"
+
+
+class Shelf(Base):
+    __tablename__ = "shelf"
+
+    floor: Mapped[int] = mapped_column(primary_key=True)
+    size: Mapped[Size] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(
+        String().with_variant(Integer(), "sqlite"), primary_key=True
+    )
 
 
 async def merge(
@@ -97,3 +115,28 @@ async def test_nothing_to_change_leaves_what_is_there(session: AsyncSession) -> 
     await merge(session, [], path=["/a"], title=["A"])
     assert await merge(session, [], path=["/b", "/a"], title=["B", "Z"]) == (1, 0)
     assert [page.title for page in await pages(session)] == ["A", "B"]
+
+
+async def test_the_order_of_text_is_that_of_its_bytes_on_postgresql(
+    session: AsyncSession, statements: Statements, database: str
+) -> None:
+    key = ["floor", "size", "name"]
+    values: dict[str, list[Any]] = {
+        "floor": [2, 1],
+        "size": [Size.SMALL, Size.LARGE],
+        "name": ["7", "8"],
+    }
+    target = Target.of(Shelf)
+    async with session.begin_nested():
+        connection = await session.connection()
+        async with staged(connection, target, values, [1, 2]) as stage:
+            with statements() as sent:
+                rule = Merge(target, stage, key, key, [])
+                assert await rule.run(connection) == (2, 0)
+    order = [line for sql in sent for line in re.findall("ORDER BY .*? ON", sql)]
+    text = [f'CAST(c{i} AS TEXT) COLLATE "C"' for i in (1, 2)]
+    expected = f"ORDER BY c0, {', '.join(text)} ON"
+    assert [re.sub(r"bulk_\w+\.", "", line) for line in order] == {
+        "sqlite": [],
+        "postgresql": [expected],
+    }[database]
