@@ -15,7 +15,14 @@ from .backfill import backfill
 from .online_column import drop_sync, sync_columns
 from .online_index import create_index
 from .online_schema import set_not_null
-from .online_step import literal, on_postgresql, own_transactions, quoted, unlimited
+from .online_step import (
+    literal,
+    on_postgresql,
+    own_transactions,
+    quoted,
+    refuse_dependents,
+    unlimited,
+)
 
 
 def widen_key(table: str, key: str) -> None:
@@ -33,7 +40,8 @@ def widen_key(table: str, key: str) -> None:
         return
     name, wide = f"widen_{table}_{key}"[:50], f"{key}_wide"
     if not _is_wide(table, key):
-        op.execute(_refuse_dependents(table, key))
+        but = "r.relkind = 'S' OR contype IN ('p', 'n') OR confrelid = attrelid"
+        op.execute(refuse_dependents(table, key, but))
         old, new = quoted(key), quoted(wide)
         op.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN IF NOT EXISTS {new} BIGINT")
         sync_columns(name, table, forward={wide: old}, backward={key: new})
@@ -52,25 +60,6 @@ def _is_wide(table: str, key: str) -> bool:
         return False
     columns = {c["name"]: c for c in inspect(op.get_bind()).get_columns(table)}
     return isinstance(columns[key]["type"], BigInteger)
-
-
-def _refuse_dependents(table: str, key: str) -> str:
-    """Return SQL that fails if the end of the old column would take more along."""
-    relation = f"{literal(quoted(table))}::regclass"
-    return f"""DO $$ DECLARE it text; BEGIN
-        FOR it IN SELECT pg_describe_object(d.classid, d.objid, d.objsubid)
-            FROM pg_depend d JOIN pg_attribute
-            ON attrelid = d.refobjid AND attnum = d.refobjsubid
-            LEFT JOIN pg_class r ON d.classid = 'pg_class'::regclass AND r.oid = d.objid
-            LEFT JOIN pg_constraint c
-            ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid
-            WHERE d.refclassid = 'pg_class'::regclass AND attrelid = {relation}
-            AND attname = {literal(key)} AND d.classid <> 'pg_attrdef'::regclass
-            AND coalesce(r.relkind <> 'S', true)
-            AND coalesce(contype NOT IN ('p', 'n') AND confrelid <> attrelid, true)
-        LOOP
-            RAISE EXCEPTION '% uses the key: drop it, and make it anew after', it;
-        END LOOP; END $$"""
 
 
 def _swap(table: str, key: str, wide: str, index: str) -> str:

@@ -53,6 +53,28 @@ def validate(table: str, name: str) -> None:
             )
 
 
+def refuse_dependents(table: str, column: str, but: str) -> str:
+    """Return SQL that fails if the end of the column would take more along.
+
+    `but` is a condition on what depends on it: `r` is its row in pg_class, `c` in
+    pg_constraint.
+    """
+    return f"""DO $$ DECLARE it text; BEGIN
+        FOR it IN SELECT pg_describe_object(d.classid, d.objid, d.objsubid)
+            FROM pg_depend d JOIN pg_attribute
+            ON attrelid = d.refobjid AND attnum = d.refobjsubid
+            LEFT JOIN pg_class r ON d.classid = 'pg_class'::regclass AND r.oid = d.objid
+            LEFT JOIN pg_constraint c
+            ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid
+            WHERE d.refclassid = 'pg_class'::regclass
+            AND attrelid = {literal(quoted(table))}::regclass
+            AND attname = {literal(column)} AND d.classid <> 'pg_attrdef'::regclass
+            AND ({but}) IS NOT TRUE
+        LOOP
+            RAISE EXCEPTION '% uses the column: drop it, and make it anew after', it;
+        END LOOP; END $$"""
+
+
 def on_postgresql() -> bool:
     return op.get_context().dialect.name == "postgresql"
 

@@ -219,7 +219,7 @@ async def test_what_would_go_with_the_old_column_stops_it_before_it_begins(
         assert await history.version() == "r1"
         return
     await history.read(dependent)
-    with pytest.raises(DBAPIError, match="uses the key: drop it, and make it anew"):
+    with pytest.raises(DBAPIError, match="uses the column: drop it, and make it anew"):
         history.upgrade()
     columns = await history.inspect(lambda c: inspect(c).get_columns("parcel"))
     assert len(columns) == 4
