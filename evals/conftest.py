@@ -208,15 +208,22 @@ async def fresh_database(
 
 
 @pytest.fixture
-def history(
+def empty_history(
     tmp_path: Path, fresh_database: URL, monkeypatch: pytest.MonkeyPatch
 ) -> History:
-    """Migrations of an empty database: no revision yet. An eval that needs some has a
-    `history` of its own, made from this one."""
+    """Migrations of an empty database: no revision yet."""
     from evals.harness.migrations import History  # Alembic is for those that need it
 
     monkeypatch.syspath_prepend(tmp_path)
     return History(tmp_path, fresh_database)
+
+
+@pytest.fixture
+def history(empty_history: History) -> History:
+    """The same. Evals that begin with some revisions have a `history` of their own,
+    made from the empty one: of a fixture that overrides itself pytest 8.4 does not
+    see what it needs."""
+    return empty_history
 
 
 @pytest.fixture

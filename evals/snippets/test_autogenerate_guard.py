@@ -22,12 +22,12 @@ KIND = '    kind = mapped_column(sa.Enum({values}, name="parcel kind"))\n'
 
 
 @pytest.fixture
-def history(history: History) -> History:
+def history(empty_history: History) -> History:
     """A database with two tables, as the models say."""
-    history.models(PARCEL + WEIGHT + VAN)
-    revision(history)
-    history.upgrade()
-    return history
+    empty_history.models(PARCEL + WEIGHT + VAN)
+    revision(empty_history)
+    empty_history.upgrade()
+    return empty_history
 
 
 def revision(history: History, *allowed: str) -> list[Path]:

@@ -36,14 +36,14 @@ CHANGE = "grams = kilos * 1000"
 
 
 @pytest.fixture
-async def history(history: History) -> History:
+async def history(empty_history: History) -> History:
     """25 orders to fill, one that is filled; a name that must be quoted."""
-    await history.read(
+    await empty_history.read(
         'CREATE TABLE "order" (id INTEGER PRIMARY KEY, kilos INTEGER, grams INTEGER)'
     )
     values = ", ".join(f"({n}, {n}, NULL)" for n in range(1, 26))
-    await history.read(f'INSERT INTO "order" VALUES (0, 1, 999), {values}')
-    return history
+    await empty_history.read(f'INSERT INTO "order" VALUES (0, 1, 999), {values}')
+    return empty_history
 
 
 def revision(

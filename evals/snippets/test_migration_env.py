@@ -60,11 +60,11 @@ class Second(Base):
 
 
 @pytest.fixture
-def history(history: History) -> History:
+def history(empty_history: History) -> History:
     """Two revisions, a table each."""
-    history.revision("r1", None, CREATE.format(table="first"))
-    history.revision("r2", "r1", CREATE.format(table="second"))
-    return history
+    empty_history.revision("r1", None, CREATE.format(table="first"))
+    empty_history.revision("r2", "r1", CREATE.format(table="second"))
+    return empty_history
 
 
 async def tables(history: History) -> set[str]:

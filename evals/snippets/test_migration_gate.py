@@ -62,10 +62,10 @@ DOWN = {
 
 
 @pytest.fixture
-def history(history: History) -> History:
-    history.models(MODELS)
-    write(history)
-    return history
+def history(empty_history: History) -> History:
+    empty_history.models(MODELS)
+    write(empty_history)
+    return empty_history
 
 
 def write(history: History, **changed: str) -> None:

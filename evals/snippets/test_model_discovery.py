@@ -31,9 +31,9 @@ from shop.models import Base
 
 
 @pytest.fixture
-def history(history: History) -> History:
+def history(empty_history: History) -> History:
     """Models in the module, in directories without `__init__.py`, and in a package."""
-    history.models(
+    empty_history.models(
         "",
         **{
             "order/invoice": TABLE.format(name="Invoice", table="invoice"),
@@ -42,7 +42,7 @@ def history(history: History) -> History:
             "user/admin": "raise SystemExit('this module is a script')\n",
         },
     )
-    return history
+    return empty_history
 
 
 @pytest.mark.trap("model-not-imported")

@@ -85,10 +85,10 @@ async def shop(fresh_database: URL, full: bool) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.fixture
-def history(history: History) -> History:
-    history.options["patience"] = 30
-    history.revision("r1", None, REVISION)
-    return history
+def history(empty_history: History) -> History:
+    empty_history.options["patience"] = 30
+    empty_history.revision("r1", None, REVISION)
+    return empty_history
 
 
 @pytest.mark.parametrize("kind", KEYS)

@@ -37,9 +37,9 @@ def on_both(element: same, compiler: SQLCompiler) -> str:
 
 
 @pytest.fixture
-def history(history: History) -> History:
-    history.models(MODELS)
-    return history
+def history(empty_history: History) -> History:
+    empty_history.models(MODELS)
+    return empty_history
 
 
 def generated(history: History) -> str:

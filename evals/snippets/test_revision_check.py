@@ -10,11 +10,11 @@ from evals.snippets.test_migration_env import CREATE, tables
 
 
 @pytest.fixture
-def history(history: History) -> History:
+def history(empty_history: History) -> History:
     """Two revisions, a table each."""
-    history.revision("r1", None, CREATE.format(table="first"))
-    history.revision("r2", "r1", CREATE.format(table="second"))
-    return history
+    empty_history.revision("r1", None, CREATE.format(table="first"))
+    empty_history.revision("r2", "r1", CREATE.format(table="second"))
+    return empty_history
 
 
 async def test_a_database_ahead_of_the_code_is_refused_until_it_is_purged(

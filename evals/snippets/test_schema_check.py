@@ -11,10 +11,10 @@ from snippets.schema_check import SchemaBehind, check_schema
 
 
 @pytest.fixture
-def history(history: History) -> History:
-    history.revision("r1", None)
-    history.revision("r2", "r1")
-    return history
+def history(empty_history: History) -> History:
+    empty_history.revision("r1", None)
+    empty_history.revision("r2", "r1")
+    return empty_history
 
 
 async def check(history: History) -> None:

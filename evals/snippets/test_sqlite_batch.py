@@ -29,13 +29,13 @@ def downgrade():
 
 
 @pytest.fixture
-async def history(history: History) -> History:
+async def history(empty_history: History) -> History:
     """A parent with two children."""
-    await history.read(PARENT.format(check=""))
-    await history.read(CHILD)
-    await history.read("INSERT INTO parent (id) VALUES (1)")
-    await history.read("INSERT INTO child VALUES (1, 1), (2, 1)")
-    return history
+    await empty_history.read(PARENT.format(check=""))
+    await empty_history.read(CHILD)
+    await empty_history.read("INSERT INTO parent (id) VALUES (1)")
+    await empty_history.read("INSERT INTO child VALUES (1, 1), (2, 1)")
+    return empty_history
 
 
 async def children(history: History) -> int:

@@ -30,12 +30,12 @@ def upgrade():
 
 
 @pytest.fixture
-async def history(history: History, database: str) -> History:
-    history.revision("r1", None, PARCEL)
+async def history(empty_history: History, database: str) -> History:
+    empty_history.revision("r1", None, PARCEL)
     if database == "postgresql":
         for name in NAMES:
-            await history.read(f'CREATE SCHEMA "{name}"')
-    return history
+            await empty_history.read(f'CREATE SCHEMA "{name}"')
+    return empty_history
 
 
 def tenants(history: History, database: str) -> dict[str, URL]:
