@@ -3,7 +3,6 @@
     embedding: Mapped[list[float]] = mapped_column(Vector(384))
     stmt = select(Note).order_by(cosine_distance(Note.embedding, asked)).limit(10)
 
-A revision says `CREATE EXTENSION IF NOT EXISTS vector` before it makes the column.
 https://github.com/pgvector/pgvector
 """
 
@@ -17,7 +16,8 @@ from operator import mul
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Dialect, event
+from sqlalchemy import event
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -26,13 +26,17 @@ from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 
 class PostgresqlVector(UserDefinedType[Any]):
-    """What autogenerate cannot write: a revision says `vector(384)` in SQL."""
+    """What a revision must not name: write `Vector(384)` in its place."""
 
     def __init__(self, size: int) -> None:
         self.size = size
 
     def get_col_spec(self, **options: Any) -> str:
         return f"vector({self.size})"
+
+
+KNOWN: dict[str, Any] = ischema_names  # to inspection
+KNOWN["vector"] = PostgresqlVector
 
 
 class Vector(TypeDecorator[Sequence[float]]):
@@ -45,12 +49,12 @@ class Vector(TypeDecorator[Sequence[float]]):
         super().__init__(size)
         self.size = size
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+    def load_dialect_impl(self, dialect: sa.Dialect) -> TypeEngine[Any]:
         stored = sa.LargeBinary() if dialect.name == "sqlite" else self.impl_instance
         return dialect.type_descriptor(stored)
 
     def process_bind_param(
-        self, value: Sequence[float] | None, dialect: Dialect
+        self, value: Sequence[float] | None, dialect: sa.Dialect
     ) -> bytes | str | None:
         if value is None:
             return None
@@ -59,7 +63,9 @@ class Vector(TypeDecorator[Sequence[float]]):
             raise ValueError(f"expected {self.size} finite numbers, not {len(numbers)}")
         return numbers.tobytes() if dialect.name == "sqlite" else str(numbers.tolist())
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> list[float] | None:
+    def process_result_value(
+        self, value: Any, dialect: sa.Dialect
+    ) -> list[float] | None:
         if isinstance(value, bytes):
             return array("f", value).tolist()
         return None if value is None else [float(n) for n in json.loads(value)]
@@ -75,17 +81,15 @@ class cosine_distance(FunctionElement[float]):
 
 
 def vector_index(column: Any, name: str) -> sa.Index:
-    """Return an HNSW index for `cosine_distance`, which SQLite does without."""
+    """Return an HNSW index for `cosine_distance`; on SQLite it is one without rows."""
     ops = {column.key: "vector_cosine_ops"}
-    index = sa.Index(name, column, postgresql_using="hnsw", postgresql_ops=ops)
-    return index.ddl_if(dialect="postgresql")
+    options: dict[str, Any] = {"postgresql_using": "hnsw", "postgresql_ops": ops}
+    return sa.Index(name, column, **options, sqlite_where=sa.false())
 
 
 async def search_on(session: AsyncSession) -> None:
-    """Let this transaction's searches read on until enough rows pass their filters.
-
-    An HNSW index hands out 40 rows, and the WHERE comes after. From pgvector 0.8 on.
-    """
+    """Let this transaction's searches read on until enough rows pass their filters:
+    an HNSW index hands out 40, and the WHERE comes after. From pgvector 0.8 on."""
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(sa.text("SET LOCAL hnsw.iterative_scan = strict_order"))
 

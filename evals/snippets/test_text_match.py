@@ -11,6 +11,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from evals.harness.project import Project
+from evals.harness.suite import Suite
 from snippets.engine import new_engine
 from snippets.text_match import (
     MAX_TEXT,
@@ -225,6 +227,48 @@ async def test_a_database_that_was_made_in_locale_c_folds_ascii_only(
             await conn.exec_driver_sql(f'DROP DATABASE "{name}"')
     await admin.dispose()
     assert folded == {"sqlite": "ée", "postgresql": "Ée"}[database]
+
+
+FINDS = """
+from sqlalchemy import select
+from app.db.text_match import contains
+from app.models import Note
+
+
+async def test_it_is_found(session):
+    session.add(Note(text="Éclair"))
+    await session.flush()
+    found = await session.scalars(select(Note).where(contains(Note.text, "éCL")))
+    assert len(found.all()) == 1
+"""
+
+
+@pytest.mark.trap("no-function-fold")
+async def test_the_line_of_the_page_belongs_behind_configure_sqlite(
+    project: Project, engine: AsyncEngine, database: str
+) -> None:
+    url = engine.url.render_as_string(hide_password=False)
+    suite = Suite(project, database, url if database == "postgresql" else None)
+    suite.write(FINDS)
+    file = project.path / "app/db/engine.py"
+    plain = file.read_text("utf-8")
+    import_it = "\nfrom .text_match import configure_folding\nfrom .sqlite_engine"
+    plain = plain.replace("\nfrom .sqlite_engine", import_it)
+
+    def place(behind: str) -> None:
+        place = f"{behind}\n"
+        assert plain.count(place) == 1
+        line = "configure_folding(engine)"
+        indent = " " * (len(behind) - len(behind.lstrip()))
+        file.write_text(plain.replace(place, f"{place}{indent}{line}\n"), "utf-8")
+
+    # SQLite's branch has returned by then.
+    place("    _replace_closed_connections(engine.sync_engine)")
+    green = database == "postgresql"
+    outcome = suite.run(code=0 if green else 1)
+    assert ("no such function: fold" in outcome.output) != green
+    place("        configure_sqlite(engine.sync_engine)")
+    assert suite.run().counts == {"PASSED": 1}
 
 
 async def test_every_connection_can_fold(fresh_database: Any, database: str) -> None:
