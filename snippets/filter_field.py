@@ -43,7 +43,7 @@ COMPARE: dict[str, tuple[Callable[[Any, Any], Condition], str]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class FilterField:
     """A column, with the `operators` that suit its type unless others are named.
 
@@ -80,7 +80,7 @@ class FilterField:
         }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Filter:
     """What one parameter does."""
 

@@ -29,7 +29,7 @@ STRING: dict[str, Any] = {"type": "string"}
 MOMENT = STRING | {"format": "date-time"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class ValueReader:
     """Reads one type. `schema` describes it in OpenAPI, `operators` suit it."""
 
@@ -99,7 +99,7 @@ def _integers(kind: sa.Integer) -> ValueReader:
         f"an integer from {-end} to {end - 1}",
         {"type": "integer", "minimum": -end, "maximum": end - 1},
         lambda text: range(-end, end).index(int(text)) - end,
-        pattern=_digits(19, 0),
+        pattern=r"-?\d+",
     )
 
 
