@@ -19,6 +19,7 @@ from alembic import op
 from .online_step import (
     drop_constraint,
     literal,
+    lock,
     on_postgresql,
     own_transactions,
     quoted,
@@ -48,15 +49,17 @@ def add_foreign_key(
     """Add a foreign key, as `op.create_foreign_key` does; index its columns first."""
     with own_transactions():
         drop_constraint(table, name)
-        with op.batch_alter_table(table) as batch:
-            batch.create_foreign_key(
-                op.f(name),
-                referred,
-                list(columns),
-                list(referred_columns),
-                postgresql_not_valid=True,
-                **options,
-            )
+    lock(referred, "SHARE ROW EXCLUSIVE", options.get("referent_schema"))
+    with op.batch_alter_table(table) as batch:
+        batch.create_foreign_key(
+            op.f(name),
+            referred,
+            list(columns),
+            list(referred_columns),
+            postgresql_not_valid=True,
+            **options,
+        )
+    with own_transactions():
         validate(table, name)
 
 

@@ -44,6 +44,17 @@ def drop_constraint(table: str, name: str) -> None:
         )
 
 
+def lock(table: str, mode: str, schema: str | None = None) -> None:
+    """Lock the table that a foreign key refers to before the one that has it.
+
+    So do transactions that insert a row and its children. The other way round, each
+    waits for the other, and under steady traffic the migration never ends.
+    """
+    if on_postgresql():
+        name = ".".join(map(quoted, filter(None, (schema, table))))
+        op.execute(f"LOCK TABLE {name} IN {mode} MODE")
+
+
 def validate(table: str, name: str) -> None:
     """Check the rows that were there before the constraint, beside requests."""
     if on_postgresql():

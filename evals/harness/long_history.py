@@ -129,6 +129,12 @@ REVISIONS: list[tuple[str, str]] = [
     sync_columns("sync_weight", "orders", **sides)""",
     ),
     (
+        'widen_column("orders", "customer_id", key="id")',
+        """with op.batch_alter_table("orders") as batch:
+        batch.alter_column("customer_id", type_=sa.Integer,
+            existing_type=sa.BigInteger)""",
+    ),
+    (
         'widen_key("orders", "id")',
         """with op.batch_alter_table("orders") as batch:
         batch.alter_column("id", type_=sa.Integer, existing_type=sa.BigInteger)""",
@@ -136,6 +142,7 @@ REVISIONS: list[tuple[str, str]] = [
 ]
 IMPORTS = """
 from snippets.backfill import backfill
+from snippets.online_bigint import widen_column
 from snippets.online_column import drop_sync, sync_columns
 from snippets.online_index import add_unique, create_index
 from snippets.online_key import widen_key

@@ -309,6 +309,53 @@ async def test_a_table_becomes_a_partition_beside_readers_and_writers(
         assert await history.read(f"{invalid} AND conparentid = 0") == []
 
 
+@pytest.mark.trap("attach-reads-rows")
+@pytest.mark.parametrize(
+    ("rule", "scans"),
+    [
+        ("", True),
+        ("ADD CONSTRAINT ck CHECK (id < 10000000) NOT VALID", True),
+        ("ADD CONSTRAINT ck CHECK (id < 20000000)", True),
+        ("ADD CONSTRAINT ck CHECK (id < 10000000)", False),
+        # Of a column that may be NULL, the rule must exclude that, too.
+        ("ADD CONSTRAINT ck CHECK (weight < 10000000)", True),
+        (
+            "ADD CONSTRAINT ck CHECK (weight IS NOT NULL AND weight < 10000000)",
+            False,
+        ),
+    ],
+    ids=["none", "not valid", "too wide", "valid", "null", "not null"],
+)
+async def test_a_partition_is_attached_without_a_look_at_its_rows_after_a_valid_check(
+    history: History, shop: AsyncEngine, rule: str, scans: bool, database: str
+) -> None:
+    if database == "sqlite":  # it has no partitions
+        assert (
+            await scalar(shop, "SELECT count(*) FROM parcel WHERE id >= 2000000") == 0
+        )
+        return
+    column = "weight" if "weight" in rule else "id"
+    async with shop.begin() as connection:
+        await connection.exec_driver_sql("ALTER TABLE van DROP COLUMN parcel_id")
+        await connection.exec_driver_sql(
+            "ALTER TABLE parcel DROP CONSTRAINT parcel_pkey"
+        )
+        if rule:
+            await connection.exec_driver_sql(f"ALTER TABLE parcel {rule}")
+        await connection.exec_driver_sql("ALTER TABLE parcel RENAME TO parcel_before")
+        await connection.exec_driver_sql(
+            "CREATE TABLE parcel (LIKE parcel_before INCLUDING DEFAULTS)"
+            f" PARTITION BY RANGE ({column})"
+        )
+        for statement in RECORD:
+            await connection.exec_driver_sql(statement)
+    attach = "ALTER TABLE parcel ATTACH PARTITION parcel_before"
+    await history.read(f"{attach} FOR VALUES FROM (MINVALUE) TO (10000000)")
+    seen = await history.read("SELECT mode, max(rows_read) FROM seen GROUP BY mode")
+    read = dict(seen)["AccessExclusiveLock"]
+    assert bool(read) is scans, seen
+
+
 @pytest.mark.trap("partition-looks-dropped")
 async def test_autogenerate_takes_a_partition_for_a_table_without_a_model(
     history: History, fresh_database: URL, database: str

@@ -15,9 +15,9 @@ import pytest
 from alembic.util import CommandError
 from sqlalchemy import insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from evals.harness.migrations import History
+from evals.harness.migrations import History, until
 from evals.harness.project import ROOT
 from evals.harness.shop import (
     CALLS,
@@ -162,6 +162,48 @@ def upgrade():
     history.upgrade()
     reading = await history.read("SELECT mode FROM seen WHERE rows_read > 10")
     assert ("AccessExclusiveLock",) in reading
+
+
+@pytest.mark.trap("child-locked-first")
+async def test_a_foreign_key_waits_for_the_parent_before_it_locks_the_child(
+    history: History, shop: AsyncEngine, database: str
+) -> None:
+    """A transaction that has written the parent goes on to write the child."""
+    history.revision("r1", None, REVISION.format(call=CALLS["foreign key"]))
+    if database == "sqlite":  # one writer at a time
+        history.upgrade()
+        assert await history.version() == "r1"
+        return
+    history.options["lock_timeout"] = 30
+    parent, child = "INSERT INTO van VALUES (2)", "INSERT INTO parcel VALUES (-1)"
+
+    async def waits() -> bool:
+        query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        return bool(await scalar(shop, f"{query} AND relation = 'van'::regclass"))
+
+    async with shop.connect() as plain, shop.connect() as request:
+        await plain.exec_driver_sql("SET LOCAL deadlock_timeout = '30s'")
+        await request.exec_driver_sql(parent)
+        alter = plain.exec_driver_sql(
+            "ALTER TABLE parcel ADD FOREIGN KEY (van_id) REFERENCES van (id) NOT VALID"
+        )
+        task: asyncio.Task[Any] = asyncio.create_task(alter)
+        await until(waits)
+        await request.exec_driver_sql("SET LOCAL lock_timeout = '300ms'")
+        with pytest.raises(DBAPIError, match="lock timeout"):
+            await request.exec_driver_sql(child)
+        await request.rollback()
+        await task
+        await plain.rollback()
+
+        await request.exec_driver_sql(parent)
+        task = asyncio.create_task(asyncio.to_thread(history.upgrade))
+        await until(waits)
+        await request.exec_driver_sql("SET LOCAL lock_timeout = '300ms'")
+        await request.exec_driver_sql(child)
+        await request.commit()
+        await task
+    assert await scalar(shop, "SELECT count(*) FROM parcel WHERE id < 0") == 1
 
 
 async def test_a_value_of_an_enum_is_used_by_the_next_revision_of_the_same_run(
@@ -370,3 +412,49 @@ async def test_a_column_goes_in_two_releases(
     history.options.pop("include_name")
     history.run("check")
     assert await scalar(shop, "SELECT count(*) FROM parcel") == next(keys) - 2
+
+
+RENAME = """
+    op.rename_table("parcel", "box")
+    op.execute("CREATE VIEW parcel AS SELECT * FROM box")
+"""
+BOX = PARCEL.replace("Parcel", "Box").replace("parcel", "box")
+
+
+@pytest.mark.trap("view-takes-no-writes")
+async def test_a_table_is_renamed_while_the_old_code_goes_on_with_a_view(
+    history: History, shop: AsyncEngine, database: str
+) -> None:
+    for table in ("van", "parcel"):  # as the models have it
+        await history.read(f"DROP TABLE {table}")
+    old, new = history.models(PARCEL), history.models(BOX)
+    async with shop.begin() as connection:
+        await connection.run_sync(old.Base.metadata.create_all)
+
+    async def release(model: Any) -> None:
+        async with AsyncSession(shop) as session, session.begin():
+            session.add(row := model())
+            await session.flush()  # the database counts
+            row.code = 5
+            await session.flush()
+            await session.refresh(row, with_for_update=True)
+            session.add(gone := model())
+            await session.flush()
+            await session.delete(gone)
+
+    history.revision("r0", None, f"def upgrade():\n{RENAME}")
+    if database == "sqlite":
+        await release(old.Parcel)
+        history.upgrade()
+        with pytest.raises(DBAPIError, match="cannot modify parcel because it is a"):
+            await release(old.Parcel)
+    else:
+        async with meanwhile(lambda: release(old.Parcel)):
+            await asyncio.to_thread(history.upgrade)
+        async with meanwhile(lambda: release(old.Parcel), lambda: release(new.Box)):
+            await asyncio.sleep(0)
+    await release(new.Box)
+    history.run("check")
+    history.revision("r1", "r0", "def upgrade():\n    op.execute('DROP VIEW parcel')\n")
+    history.upgrade()
+    assert await scalar(shop, "SELECT min(code) FROM box") == 5
