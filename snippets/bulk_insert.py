@@ -2,8 +2,7 @@
 
 await bulk_insert(session, Note, rows)               # all or nothing
 ids = await bulk_insert_keys(session, Note, rows)    # in the order of the rows
-async for done in bulk_insert_batches(sessions, Note, rows):  # a commit per batch
-    print(done)
+async for done in bulk_insert_batches(sessions, Note, rows): ...  # commits each
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from sqlalchemy import Cast, Table, func, select
+from sqlalchemy import Sequence as Counter
 from sqlalchemy.dialects.postgresql import REGCLASS
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
 
@@ -91,9 +91,7 @@ async def _insert(
     unknown = [key for key in keys if key not in given]
     for key in unknown:
         if target.columns[key] is not target.table.autoincrement_column:
-            raise ValueError(
-                f"{key} is made by the server: give it a default in Python"
-            )
+            raise ValueError(f"{key} is made by the server: make it in Python")
     postgresql = connection.dialect.name == "postgresql"
     if postgresql:
         given |= {k: await _next(connection, target, k, len(rows)) for k in unknown}
@@ -112,9 +110,11 @@ async def _next(
     connection: AsyncConnection, target: Target, key: str, number: int
 ) -> list[Any]:
     """Take that many values from the counter of a column."""
-    table = in_schema(connection, target.table)
+    column, table = target.columns[key], in_schema(connection, target.table)
     name = connection.dialect.identifier_preparer.format_table(table)
-    counter = func.pg_get_serial_sequence(name, target.columns[key].name)
+    counter = func.pg_get_serial_sequence(name, column.name)
+    value: Any = func.nextval(Cast(counter, REGCLASS))
+    if isinstance(column.default, Counter):  # which belongs to no column
+        value = column.default.next_value()
     series = func.generate_series(1, number).table_valued("number")
-    stmt = select(func.nextval(Cast(counter, REGCLASS))).select_from(series)
-    return list(await connection.scalars(stmt))
+    return list(await connection.scalars(select(value).select_from(series)))

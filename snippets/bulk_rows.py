@@ -32,23 +32,35 @@ class BadRow(DomainError):
 
 
 async def batches(rows: Rows, size: int) -> AsyncIterator[tuple[int, list[Row]]]:
-    """Yield rows of any iterable, `size` at a time, with the number of the first."""
+    """Yield rows of any iterable, `size` at a time, with the number of the first.
+
+    Raises:
+        TypeError: the first row of a batch is no mapping, but an object for one.
+    """
     if size < 1:
         raise ValueError("a batch has 1 row or more")
     number, batch = 1, list[Row]()
     if isinstance(rows, Iterable):
         rest = iter(rows)
         while batch := list(islice(rest, size)):
-            yield number, batch
+            yield _checked(number, batch)
             number += size
         return
     async for row in rows:
         batch.append(row)
         if len(batch) == size:
-            yield number, batch
+            yield _checked(number, batch)
             number, batch = number + size, []
     if batch:
-        yield number, batch
+        yield _checked(number, batch)
+
+
+def _checked(number: int, batch: list[Any]) -> tuple[int, list[Row]]:
+    # One of each batch: who passes objects passes no mappings at all.
+    if not isinstance(batch[0], Mapping):
+        kind = type(batch[0]).__name__
+        raise TypeError(f"row {number} is a {kind}: pass mappings (model_dump())")
+    return number, batch
 
 
 async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any
 
 import pytest
-from sqlalchemy import ForeignKey, MetaData, bindparam, func, select, update
+import sqlalchemy as sa
+from sqlalchemy import (
+    Computed,
+    Connection,
+    ForeignKey,
+    Identity,
+    MetaData,
+    bindparam,
+    event,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -15,9 +29,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from snippets.base import NAMING_CONVENTION
 from snippets.base import Base as PackBase
 from snippets.bulk_change import bulk_delete, bulk_update
-from snippets.bulk_insert import bulk_insert
+from snippets.bulk_insert import bulk_insert, bulk_insert_keys
 from snippets.bulk_rows import BadRow
+from snippets.bulk_upsert import Upserted, bulk_upsert
 from snippets.timestamps import Timestamps
+from snippets.vector_column import Vector
 from snippets.version_column import Versioned
 
 THEN = datetime(2020, 1, 1, tzinfo=UTC)
@@ -26,6 +42,10 @@ THEN = datetime(2020, 1, 1, tzinfo=UTC)
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = PackBase.type_annotation_map
+
+
+class Color(Enum):
+    RED = "red"
 
 
 class Part(Versioned, Timestamps, Base):
@@ -45,6 +65,50 @@ class Use(Base):
     revision: Mapped[int] = mapped_column()
 
     __mapper_args__ = {"version_id_col": revision}  # noqa: RUF012
+
+
+JSON = sa.JSON(none_as_null=True)
+
+
+class Thing(Base):
+    """What a driver has to be told about."""
+
+    __tablename__ = "thing"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    color: Mapped[Color | None]
+    place: Mapped[Sequence[float] | None] = mapped_column(Vector(2))
+    extra: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON.with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+    )
+    tags: Mapped[list[str] | None] = mapped_column(
+        JSON.with_variant(postgresql.ARRAY(sa.String), "postgresql")
+    )
+    lasts: Mapped[timedelta | None]
+    data: Mapped[bytes | None]
+    address: Mapped[str | None] = mapped_column(
+        sa.String().with_variant(postgresql.INET(), "postgresql")
+    )
+    state: Mapped[str] = mapped_column(server_default="new")
+    length: Mapped[int] = mapped_column(Computed("length(name)", persisted=True))
+
+
+THING: dict[str, Any] = {
+    "color": Color.RED,
+    "place": [0.5, -1.0],
+    "extra": {"a": [1, None, "ü"]},
+    "tags": ["x", "y z"],
+    "lasts": timedelta(hours=30, microseconds=3),
+    "data": b"\0\xff",
+    "address": "10.0.0.1",
+}
+
+
+@event.listens_for(Base.metadata, "before_create")
+def add_extension(metadata: MetaData, conn: Connection, **options: Any) -> None:
+    if conn.dialect.name == "postgresql":
+        conn.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS vector")
 
 
 PART = Base.metadata.tables["part"]
@@ -81,6 +145,26 @@ async def test_another_unique_key_may_name_the_rows(session: AsyncSession) -> No
     ]
     assert await bulk_update(session, PART, rows, key=["code"]) == 2
     assert await prices(session) == [7, 1, 8]
+
+
+@pytest.mark.parametrize("name", THING)
+async def test_each_type_is_stored_compared_and_changed(
+    session: AsyncSession, name: str
+) -> None:
+    rows = [{"name": "a", **THING}, {"name": "b"}]
+    assert await bulk_insert(session, Thing, rows) == 2
+    first, second = await session.scalars(select(Thing).order_by(Thing.name))
+    assert str(getattr(first, name)) == str(THING[name])
+    assert (getattr(second, name), second.state, second.length) == (None, "new", 1)
+    assert len(await bulk_insert_keys(session, Thing, [{"name": "c"}])) == 1
+
+    given = [{"name": n, name: THING[name]} for n in "abd"]
+    done = await bulk_upsert(session, Thing, given, key=["name"])
+    assert done == Upserted(inserted=1, updated=1, unchanged=1)
+    given = [{"name": n, name: None} for n in "abx"]
+    assert await bulk_update(session, Thing, given, key=["name"]) == 2
+    stmt = select(Thing.name).where(getattr(Thing, name).is_not(None))
+    assert (await session.scalars(stmt)).all() == ["d"]
 
 
 @pytest.mark.trap("rows-not-there")
@@ -121,7 +205,7 @@ async def test_a_version_without_onupdate_counts_on(session: AsyncSession) -> No
 
 
 async def test_any_number_of_keys_is_deleted(session: AsyncSession, full: bool) -> None:
-    number = 1_000_000 if full else 33_000
+    number = 1_000_000 if full else 100_000
     await bulk_insert(session, Part, parts(number))
 
     async def arriving() -> AsyncIterator[int]:

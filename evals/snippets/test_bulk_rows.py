@@ -7,12 +7,27 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, Integer, String
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import JSON, Integer, String, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
 
 from snippets.base import UtcDateTime
 from snippets.bulk_rows import ABSENT, BadRow, Gaps, Row, Rows, Values, batches, bind
+from snippets.bulk_upsert import bulk_upsert
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Stock(Base):
+    __tablename__ = "stock_of_rows"
+
+    sku: Mapped[str] = mapped_column(primary_key=True)
+    quantity: Mapped[int]
+
 
 Types = list[TypeEngine[Any]]
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -39,11 +54,46 @@ async def test_batches_know_the_number_of_their_first_row() -> None:
         await numbers([{"n": 0}], 0)
 
 
+async def import_stock(sessions: async_sessionmaker[AsyncSession], rows: Rows) -> int:
+    done = 0
+    async for first, part in batches(rows, 10):
+        async with sessions.begin() as session:
+            await bulk_upsert(session, Stock, part, key=["sku"])
+        done = first - 1 + len(part)
+    return done
+
+
+async def test_an_upsert_in_batches_keeps_those_before_an_error(
+    sessions: async_sessionmaker[AsyncSession], session: AsyncSession
+) -> None:
+    rows: list[Row] = [{"sku": f"s{i}", "quantity": i} for i in range(25)]
+    bad = {**rows[14], "quantity": None}
+    with pytest.raises(IntegrityError):
+        await import_stock(sessions, [*rows[:14], bad, *rows[15:]])
+    count = select(func.count(Stock.sku))
+    assert await session.scalar(count) == 10
+    await session.rollback()
+    assert await import_stock(sessions, rows) == 25
+    assert await session.scalar(count) == 25
+
+
 async def test_no_row_is_read_before_it_is_needed() -> None:
     source = rows(5)
     parts = batches(source, 2)
     await anext(parts)
     assert await anext(source) == {"n": 2}
+
+
+@pytest.mark.parametrize("rows", [[{"n": 0}, {}, ["n"]], {"n": 0}, [("n", 0)]])
+async def test_what_is_no_mapping_is_named_with_its_row(rows: Any) -> None:
+    async def arriving() -> AsyncIterator[Any]:
+        for row in rows:
+            yield row
+
+    for source, size in (rows, 2), (arriving(), 1), (arriving(), 2):
+        with pytest.raises(TypeError, match=r"^row [13] is a (list|str|tuple): pass"):
+            async for _ in batches(source, size):
+                pass
 
 
 async def test_values_go_through_the_types_of_their_columns(
