@@ -316,6 +316,10 @@ async def test_a_parameter_of_fastapi_takes_the_last_value_and_ignores_the_first
     assert (await client.get("/tasks?stars=1&stars=2")).status_code == 422
 
 
+def test_no_other_parameter_is_known_unless_it_is_named() -> None:
+    assert FilterQuery(FILTERS).others == []
+
+
 def test_every_filter_is_in_openapi() -> None:
     described = app.openapi()["paths"]["/tasks"]["get"]["parameters"]
     params = {param["name"]: param for param in described}

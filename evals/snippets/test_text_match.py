@@ -130,6 +130,7 @@ async def test_what_no_column_can_hold_is_found_nowhere(
     assert await found(session, match(Cake.name, long)) == [11]
     for text in ("\0", "a\0b", "\ud800", "Éclair\udfff", long + "x"):
         assert await found(session, match(Cake.name, text)) == []
+        assert 11 in await found(session, ~match(Cake.name, text))
 
 
 @pytest.mark.trap("search-for-nul")
