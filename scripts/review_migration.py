@@ -44,20 +44,24 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from scripts.reviewing import sql
-    from scripts.reviewing.judge import Finding, Judge, Reason, State, worst
+    from scripts.reviewing.judge import Finding, Judge, Reason, worst
+    from scripts.reviewing.revision import Revision
     from scripts.reviewing.rules import RULES
-    from scripts.reviewing.source import LIMIT, Revision, read_file
+    from scripts.reviewing.source import LIMIT, read_file
     from scripts.reviewing.sql import Operation
+    from scripts.reviewing.state import State
 else:
     # The skill may be read-only; `python -I` leaves this directory out of the path.
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     try:
         from reviewing import sql
-        from reviewing.judge import Finding, Judge, Reason, State, worst
+        from reviewing.judge import Finding, Judge, Reason, worst
+        from reviewing.revision import Revision
         from reviewing.rules import RULES
-        from reviewing.source import LIMIT, Revision, read_file
+        from reviewing.source import LIMIT, read_file
         from reviewing.sql import Operation
+        from reviewing.state import State
     except ImportError as exc:
         message = f"the skill is incomplete: {exc}. Install it again"
         print(f"review_migration.py: {message}", file=sys.stderr)

@@ -9,7 +9,8 @@ from textwrap import dedent, indent
 import pytest
 
 from scripts import review_migration
-from scripts.reviewing.source import Revision, read_file
+from scripts.reviewing.revision import Revision
+from scripts.reviewing.source import read_file
 from scripts.reviewing.sql import read_sql
 
 HEAD = """\
@@ -218,7 +219,11 @@ FOLLOWED = {
         "op.execute(open('x.sql').read())\nop.execute(A if B else C)\n"
         "op.get_bind().execute(sa.text(LATER))",
         "A, C = 'DROP TABLE a', 'DROP TABLE b'\nB = input()",
-        ["unread SQL that is put together while it runs"],
+        [
+            "unread SQL that is put together while it runs",
+            "drop_table a",
+            "drop_table b",
+        ],
     ),
     "a directive that nobody knows": (
         'op.create_view("v")\nop.run_async(print)',

@@ -11,9 +11,11 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .effects import default_kind, spell, type_change
+from .revision import Revision
 from .rules import RULES, VERDICTS
-from .source import Revision
 from .sql import HOLE, Column, Operation, Type
+from .state import GENERATED, State, Table, is_generated
 
 
 @dataclass(frozen=True)
@@ -46,46 +48,6 @@ def worst(verdicts: Iterable[str]) -> str:
     return max(verdicts, key=VERDICTS.index, default="safe")
 
 
-@dataclass
-class Table:
-    made_in: str
-    columns: dict[str, Column] = field(default_factory=dict)
-    filled: bool = False
-    indexed: set[str] = field(default_factory=set)  # first columns of its indexes
-    left_out: list[str] = field(default_factory=list)  # by SQLite's batch copy
-
-
-@dataclass
-class Check:
-    text: str
-    valid: bool
-
-
-@dataclass
-class State:
-    """What the revisions so far made, as far as they could be read."""
-
-    complete: bool = True  # back to the first revision, with nothing unread
-    tables: dict[str, Table] = field(default_factory=dict)
-    enums: dict[str, str] = field(default_factory=dict)  # type: revision
-    checks: dict[tuple[str, str], Check] = field(default_factory=dict)
-    added: dict[tuple[str, str], str] = field(default_factory=dict)  # column: revision
-    # Values that enums got in a transaction: revision.
-    values: dict[str, str] = field(default_factory=dict)
-
-    @staticmethod
-    def after(parents: list[State], known: bool) -> State:
-        found = State(complete=known and all(parent.complete for parent in parents))
-        for parent in parents:
-            copy = deepcopy(parent)
-            found.tables |= copy.tables
-            found.enums |= copy.enums
-            found.checks |= copy.checks
-            found.added |= copy.added
-            found.values |= copy.values
-        return found
-
-
 DATA = {"insert", "update", "delete", "truncate", "select", "quiet", "commit"}
 DATA |= {"unread", "result"}  # and what may be
 INDEXES = {"create_index", "online"}
@@ -99,70 +61,6 @@ STRONG = {
     "add_constraint",
     "drop_constraint",
 }
-VOLATILE = re.compile(
-    r"\b(gen_random_uuid|uuid_generate_v[14]\w*|uuidv[47]|random|clock_timestamp|timeofday|nextval"
-    r"|uuid_generate\w*|statement_timestamp_now|newid|randomblob|gen_salt|gen_random_bytes)\b"
-)
-STABLE = re.compile(
-    r"\b(now|current_timestamp|current_date|current_time|localtimestamp|localtime|timezone"
-    r"|transaction_timestamp|statement_timestamp|current_user|session_user|date_trunc|lower"
-    r"|upper|to_char|array|jsonb_build_object|json_build_object|jsonb_build_array|concat|true"
-    r"|false|null|interval|current_setting|md5|cast|timestamp|date|datetime|julianday|getdate"
-    r"|sysdate|empty_clob|utc_timestamp|b|e|make_interval|to_timestamp|json_object|json_array"
-    r"|json|jsonb|at|time|zone|utc|text|varchar|uuid|integer|bigint|boolean|timestamptz|numeric"
-    r"|character|varying|float|real|double|precision|smallint|int|as|strftime|bytea|inet)\b"
-)
-
-
-def default_kind(default: str | None) -> str:
-    """Return "constant" (or stable), "volatile" or "unknown"."""
-    if default is None:
-        return "constant"
-    text = re.sub(r"'(?:[^']|'')*'", "", default.lower())
-    if HOLE in text:
-        return "unknown"
-    if VOLATILE.search(text):
-        return "volatile"
-    calls = re.findall(r"([a-z_]\w*) ?\(", STABLE.sub("", text))
-    return "unknown" if calls else "constant"
-
-
-LOSSY = {
-    "numeric": {"integer", "bigint", "smallint"},
-    "double precision": {"integer", "bigint", "smallint", "real", "numeric"},
-    "real": {"integer", "bigint", "smallint"},
-    "timestamp": {"date", "time"},
-    "timestamptz": {"date", "time"},
-}
-
-
-def type_change(old: Type, new: Type) -> str:
-    """Return "safe", "rewrites", "loses" or "timestamptz" (PostgreSQL)."""
-    pair = (old.name, new.name)
-    if not old.name or not new.name:
-        return "rewrites"
-    if old.name in ("varchar", "text") and new.name in ("varchar", "text"):
-        fits = not new.size or (bool(old.size) and old.size <= new.size)
-        return "safe" if fits else "rewrites"
-    if pair == ("numeric", "numeric"):
-        if not new.size or old.size == new.size:
-            return "safe"
-        scale = (*old.size, 0)[1] if old.size else 99
-        if (*new.size, 0)[1] < scale:
-            return "loses"
-        return (
-            "safe"
-            if (*new.size, 0)[1] == scale and new.size >= old.size
-            else "rewrites"
-        )
-    if pair == ("timestamp", "timestamptz"):
-        return "timestamptz"
-    if new.name in LOSSY.get(old.name, ()) and not (
-        pair == ("double precision", "numeric") and len(new.size) < 2
-    ):
-        return "loses"
-    same = old.name == new.name and (not new.size or old.size == new.size)
-    return "safe" if same and not new.name.endswith("?[]") else "rewrites"
 
 
 class Judge:
@@ -187,6 +85,8 @@ class Judge:
         self.ops = revision.downgrade if down else revision.upgrade
         self.others = revision.upgrade if down else revision.downgrade
         self.at = 0
+        self.main = state
+        self.lite: State | None = None  # of SQLite, once it goes a way of its own
         self.recreated: set[int] = set()
         self.noted: set[str] = set()
 
@@ -195,6 +95,7 @@ class Judge:
         found = []
         for at, op in enumerate(self.ops):
             self.at = at
+            self.state = self.of(op)
             method = getattr(self, op.kind, None)
             reasons: list[Reason] = []
             if self.wanted(op):
@@ -202,11 +103,32 @@ class Judge:
                 reasons += self.values_used(op)
                 reasons += method(op) if method is not None else ()
                 reasons += self.sqlite(op)
-            self.apply(op)
+            self.note(op)
             found.append(Finding(op, list(dict.fromkeys(reasons))))
+        self.state = self.main
+        if self.lite is not None:
+            self.main.keep(self.lite)
         self.autocommit_blocks(found)
         self.whole(found)
         return found
+
+    def of(self, op: Operation) -> State:
+        """Return the state that an operation meets: of PostgreSQL, if it runs there."""
+        apart = "sqlite" in op.databases and not self.postgresql(op)
+        if not apart or self.database == "sqlite":
+            return self.main
+        if self.lite is None:
+            self.lite = deepcopy(self.main)
+        return self.lite
+
+    def note(self, op: Operation) -> None:
+        """Keep in the states what an operation leaves behind."""
+        indexed = self.indexed(op) if op.kind == "create_table" else set[str]()
+        states = [self.of(op)] if self.wanted(op) else []
+        if self.lite is not None and "sqlite" in op.databases:
+            states = [self.lite, *(self.main for _ in states if self.postgresql(op))]
+        for state in states:
+            state.apply(op, self.id, self.fresh, indexed)
 
     # --- what is asked of the state -------------------------------------------------
 
@@ -251,7 +173,8 @@ class Judge:
                 yield Reason("enum-created-twice", column.type.enum)
         indexed = self.indexed(op)
         for names in self.references(op):
-            if names and self.postgresql(op) and names[0] not in indexed:
+            # An index that begins with any of its columns finds the rows.
+            if names and self.postgresql(op) and not indexed & {*names}:
                 where = f"{op.table}.{names[0]}"
                 yield Reason("foreign-key-without-index", where)
         unnamed = [
@@ -349,7 +272,8 @@ class Judge:
             return
         required = not column.nullable and column.default is None and not column.makes
         if required:
-            yield Reason("not-null-without-default")
+            if op.table not in self.state.emptied:
+                yield Reason("not-null-without-default")
             if not new:
                 yield Reason("insert-blocked", column.name)
         if new or not self.postgresql(op):
@@ -375,6 +299,12 @@ class Judge:
 
     def drop_column(self, op: Operation) -> Iterator[Reason]:
         if self.new(op.table) or self.added(op.table, op.name):
+            return
+        column = self.column(op)
+        if column and is_generated(column):
+            later = self.here("add_column", after=True)
+            if (op.table, op.name) not in {(o.table, o.name) for o in later}:
+                yield Reason("object-dropped")
             return
         copy = self.renamed_column(op)
         yield Reason("column-rename-loses", copy) if copy else Reason("column-dropped")
@@ -414,6 +344,8 @@ class Judge:
             yield Reason("column-renamed")
         if facts.get("nullable") is False and self.postgresql(op):
             yield from self.set_not_null(op, column)
+        if facts.get("nullable") is False and self.left_out(op, column):
+            yield Reason("insert-blocked", op.name)
         if facts.get("default", "") is None and facts.get("nullable") is not True:
             required = (
                 facts.get("was_nullable") is False or facts.get("nullable") is False
@@ -424,6 +356,13 @@ class Judge:
                     yield Reason("insert-blocked", op.name)
         if "type" in facts:
             yield from self.change_type(op, column)
+
+    def left_out(self, op: Operation, column: Column | None) -> bool:
+        """Whether the running release inserts without a column, which becomes NULL."""
+        if column is None or not self.added(op.table, op.name):
+            return False
+        given = op.facts.get("default") or column.default or column.makes
+        return column.nullable and not given and op.table not in self.state.triggers
 
     def set_not_null(self, op: Operation, column: Column | None) -> Iterator[Reason]:
         if op.facts.get("not_valid"):
@@ -508,9 +447,9 @@ class Judge:
         if kind == "foreign key":
             if not facts.get("not_valid"):
                 yield Reason("foreign-key-checks")
-            first = (facts.get("columns") or [HOLE])[0]
-            if self.without_index(op.table, first):
-                yield Reason("foreign-key-without-index", f"{op.table}.{first}")
+            columns = facts.get("columns") or [HOLE]
+            if all(self.without_index(op.table, column) for column in columns):
+                yield Reason("foreign-key-without-index", f"{op.table}.{columns[0]}")
         elif kind == "check" and not facts.get("not_valid"):
             yield Reason("check-scans")
         elif kind == "not null" and not facts.get("not_valid"):
@@ -552,7 +491,9 @@ class Judge:
 
     def create_enum(self, op: Operation) -> Iterator[Reason]:
         made = self.state.enums.get(op.name)
-        if op.facts.get("sql") and made is not None and self.postgresql(op):
+        guarded = op.facts.get("guarded")
+        sql = op.facts.get("sql") and not guarded
+        if sql and made is not None and self.postgresql(op):
             yield Reason("enum-created-twice", op.name)
 
     def add_value(self, op: Operation) -> Iterator[Reason]:
@@ -742,15 +683,26 @@ class Judge:
         recreate = batch.kwargs.get("recreate", "auto")
         column = op.facts.get("column")
         computed = column is not None and "(" in (column.default or "")
-        copies = moved or op.kind == "drop_column" or computed or recreate == "always"
+        made = (
+            computed or op.facts.get("clause") or (column and column.makes == "stored")
+        )
+        copies = moved or op.kind == "drop_column" or made or recreate == "always"
         if not copies or recreate == "never" or self.new(op.table):
             return
         if id(batch) not in self.recreated:
             self.recreated.add(id(batch))
             yield Reason("sqlite-recreate")
             table = self.state.tables.get(op.table)
-            if table and table.left_out and "table_args" not in batch.kwargs:
-                yield Reason("sqlite-recreate-drops", ", ".join(table.left_out))
+            left_out = self.lost(table, batch) if table else []
+            if left_out and "table_args" not in batch.kwargs:
+                yield Reason("sqlite-recreate-drops", ", ".join(left_out))
+
+    def lost(self, table: Table, batch: object) -> list[str]:
+        """Return what the copy of a table leaves out."""
+        same = [op for op in self.ops if op.facts.get("batch") is batch]
+        dropped = {op.name for op in same if op.kind == "drop_column"}
+        made = [name for name, column in table.columns.items() if is_generated(column)]
+        return [*table.left_out, *([GENERATED] if {*made} - dropped else [])]
 
     # --- the revision as a whole ------------------------------------------------------
 
@@ -809,123 +761,6 @@ class Judge:
             name for name in dict.fromkeys(made) if name not in dropped | known | again
         ]
 
-    # --- the state after an operation -------------------------------------------------
-
-    def apply(self, op: Operation) -> None:
-        state, facts = self.state, op.facts
-        table = state.tables.get(op.table)
-        if op.kind == "create_table":
-            self.apply_table(op)
-        elif op.kind == "drop_table":
-            state.tables.pop(op.table, None)
-        elif op.kind == "rename_table" and table is not None:
-            state.tables[facts["new"]] = state.tables.pop(op.table)
-        elif op.kind == "add_column":
-            state.added[op.table, op.name] = self.id
-            table = state.tables.setdefault(op.table, Table(""))
-            table.columns[op.name] = facts["column"]
-            if facts["column"].indexed:
-                table.indexed.add(op.name)
-            if facts["column"].makes not in ("", "identity", "serial"):
-                table.left_out.append("a generated column (the copy fails)")
-        elif op.kind == "alter_column":
-            self.apply_alter(op)
-        elif op.kind == "online":
-            self.apply_online(op)
-        elif op.kind == "create_index":
-            if table is not None:
-                table.indexed.update(facts["columns"][:1])
-                if facts["expression"]:
-                    table.left_out.append(f"the expression index {op.name}")
-        elif op.kind == "add_constraint":
-            self.apply_constraint(op)
-        elif op.kind == "drop_constraint":
-            state.checks.pop((op.table, op.name), None)
-        elif op.kind == "validate" and (op.table, op.name) in state.checks:
-            state.checks[op.table, op.name].valid = True
-        elif op.kind == "add_value":
-            if not op.autocommit and state.enums.get(op.name) not in self.fresh:
-                state.values[f"'{facts['value']}'"] = self.id
-        elif op.kind == "create_enum":
-            state.enums.setdefault(op.name, self.id)
-        elif op.kind == "drop_type":
-            state.enums.pop(op.name, None)
-        elif op.kind == "rename_type" and op.name in state.enums:
-            state.enums[facts["new"]] = state.enums.pop(op.name)
-        elif op.kind == "insert" and table is not None:
-            table.filled = True
-        elif op.kind == "create_other" and facts.get("on") in state.tables:
-            state.tables[facts["on"]].left_out.append("a trigger")
-        elif op.kind == "unread":
-            state.complete = False
-
-    def apply_table(self, op: Operation) -> None:
-        columns = {column.name: column for column in op.facts["columns"]}
-        table = Table(self.id, columns, filled=op.facts.get("filled", False))
-        table.indexed = self.indexed(op)
-        for constraint in op.facts["constraints"]:
-            facts = constraint.facts
-            if facts["type"] == "primary key":
-                for name in facts["columns"]:
-                    if name in columns:
-                        columns[name].primary = True
-                        columns[name].nullable = False
-            if facts["type"] == "check":
-                if not facts["named"]:
-                    table.left_out.append("an unnamed CHECK")
-                text = facts["check"].lower()
-                self.state.checks[op.table, constraint.name] = Check(text, True)
-        if any(c.makes not in ("", "identity", "serial") for c in columns.values()):
-            table.left_out.append("a generated column (the copy fails)")
-        self.state.tables[op.table] = table
-        for column in op.facts["columns"]:
-            if column.type.enum:
-                self.state.enums.setdefault(column.type.enum, self.id)
-
-    def apply_alter(self, op: Operation) -> None:
-        column, facts = self.column(op), op.facts
-        if "new" in facts and (op.table, op.name) in self.state.added:
-            self.state.added[op.table, facts["new"]] = self.state.added[
-                op.table, op.name
-            ]
-        if column is None:
-            return
-        if "nullable" in facts:
-            column.nullable = facts["nullable"]
-        if "type" in facts:
-            column.type = facts["type"]
-        if "default" in facts:
-            column.default = facts["default"]
-        if "new" in facts:
-            table = self.state.tables[op.table]
-            table.columns[facts["new"]] = table.columns.pop(op.name)
-            if op.name in table.indexed:
-                table.indexed.add(facts["new"])
-
-    def apply_online(self, op: Operation) -> None:
-        facts, table = op.facts, self.state.tables.get(op.table)
-        if "check" in facts:
-            self.state.checks[op.table, op.name] = Check(facts["check"].lower(), True)
-        if table is None:
-            return
-        table.indexed.update(facts["columns"][:1])
-        if "column" in facts:
-            table.columns[op.name] = facts["column"]
-        if facts.get("not_null") in table.columns:
-            table.columns[facts["not_null"]].nullable = False
-
-    def apply_constraint(self, op: Operation) -> None:
-        facts = op.facts
-        if facts.get("type") == "check":
-            valid = not facts.get("not_valid")
-            self.state.checks[op.table, op.name] = Check(
-                facts.get("check", "").lower(), valid
-            )
-        if facts.get("type") in ("unique", "primary key"):
-            table = self.state.tables.get(op.table)
-            if table is not None:
-                table.indexed.update(facts.get("columns", [])[:1])
-
 
 def uses(op: Operation, value: str) -> bool:
     """Whether an operation names the value of an enum."""
@@ -952,8 +787,3 @@ def repeatable(op: Operation) -> bool:
 
 def resumable_value(op: Operation) -> bool:
     return op.kind == "add_value" and bool(op.facts["if_not_exists"])
-
-
-def spell(kind: Type) -> str:
-    size = f"({', '.join(map(str, kind.size))})" if kind.size else ""
-    return f"{kind.name or '?'}{size}"

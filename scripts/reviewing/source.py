@@ -7,41 +7,45 @@ the same file are followed; what is left is an operation of kind "unread".
 from __future__ import annotations
 
 import ast
-import re
 import sys
 import warnings
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import online, sql
+from . import online
+from .branches import (
+    PLAIN,
+    Either,
+    Sample,
+    assigned,
+    compare,
+    merge_all,
+    merge_scopes,
+)
+from .calls import Recorder
+from .modules import find_module, parse_module
+from .revision import Revision, names_of
 from .sql import DATABASES, HOLE, Operation
 from .values import (
-    DIRECTIVES,
     UNKNOWN,
     DialectTest,
-    Final,
     Function,
     Made,
     Ref,
     Unknown,
-    enum_name,
+    chain_of,
+    fill,
+    fill_percent,
     hands_over,
-    has_ids,
     is_dialect,
     is_foreign,
     is_session,
-    read_type,
+    row_of,
     shape,
     short,
-    source_text,
     string_method,
     subscript,
-    table_facts,
-    table_name,
-    table_of,
     text_of,
-    update_facts,
 )
 
 
@@ -51,6 +55,8 @@ def words(text: str) -> frozenset[str]:
 
 LIMIT = 2_000_000  # bytes: nobody writes a longer revision by hand
 STEPS = 100_000  # expressions evaluated in one revision
+FILE = " file"  # in a scope: where its module stands
+NAMES = {"__tablename__", "__table__"}
 ITEMS = 10_000  # in a list, or in the operations of a revision
 DEPTH = 12  # helpers that call helpers
 # Libraries whose names in a revision are types, not the application's code.
@@ -61,42 +67,13 @@ LIBRARIES = words(
     " packaging dateutil pydantic rich tqdm typing_extensions orjson"
 )
 BUILTINS = words("list tuple sorted set str eval exec getattr reversed")
-HARMLESS = {"get_bind", "get_context", "batch_alter_table", "inline_literal"}
-HARMLESS |= {"create_table_comment", "drop_table_comment", "implementation_for"}
-# In a batch block the table's name is left out; it stands second in these.
-SECOND = words(
-    "create_foreign_key create_index drop_index create_unique_constraint"
-    " drop_constraint create_check_constraint create_primary_key"
-    " create_exclude_constraint"
-)
 EXECUTES = words("execute exec_driver_sql scalar scalars stream executescript")
+FOREIGN = 50_000  # of the expressions, those of other modules
 ADDS = {"add", "add_all", "bulk_save_objects", "bulk_insert_mappings", "merge"}
-LATER = "SQL that is put together while it runs"
-VERBS = {"insert", "update", "delete", "select"}
-# What sqlalchemy.text() takes for a bind parameter.
-BIND = re.compile(r"(?<![:\w\\]):(?!:)(\w+)(?!:)")
 
 
 class Unread(Exception):
     """The file cannot be read; the text says why and what to do."""
-
-
-@dataclass
-class Revision:
-    """One file: where it stands in the history, and what it does."""
-
-    path: str
-    revision: str = ""
-    down: tuple[str, ...] = ()
-    depends: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    upgrade: list[Operation] = field(default_factory=list)
-    downgrade: list[Operation] = field(default_factory=list)
-    faults: list[Operation] = field(default_factory=list)  # of the file as a whole
-    # What "upgrade" and "downgrade" amount to: "" (missing), "pass", "raise" or "body".
-    has: dict[str, str] = field(default_factory=dict)
-    problem: str = ""  # why it could not be read
-    text: str = ""
 
 
 def read_file(path: Path) -> Revision:
@@ -124,32 +101,25 @@ def read_file(path: Path) -> Revision:
     return found
 
 
-def names_of(value: Any) -> tuple[str, ...]:
-    """Return the revision ids in `down_revision`, `depends_on`, `branch_labels`."""
-    if isinstance(value, str):
-        return (value,)
-    if isinstance(value, (list, tuple, set)):
-        return tuple(str(item) for item in value)
-    return () if value is None else (HOLE,)
-
-
-class Module:
+class Module(Recorder):
     """Interpret one file as far as its text tells what it does."""
 
     def __init__(self, tree: ast.Module, found: Revision) -> None:
+        super().__init__()
         self.tree = tree
         self.found = found
-        self.scope: dict[str, Any] = {}
-        self.out: list[Operation] = []
-        self.databases = DATABASES
-        self.autocommit = False
-        self.repeated = False
+        self.scope: dict[str, Any] = {FILE: Path(found.path)}
         self.depth = 0
         self.inside: list[ast.AST] = []
+        self.returned: list[list[tuple[frozenset[str], Any]]] = [[]]
         self.steps = 0
-        self.line = 0
         self.whole: ast.expr | None = None  # the call that is a statement by itself
         self.application: dict[str, int] = {}
+        self.abroad = False  # in a function of another module
+        self.spent = 0  # of FOREIGN
+        self.strange = 0  # calls of the application that were not followed
+        self.modules: dict[Path, dict[str, Any]] = {}
+        self.members: dict[tuple[Path, str], Any] = {}
 
     def read(self) -> None:
         self.run(self.tree.body, self.scope)
@@ -178,49 +148,138 @@ class Module:
     # --- statements ---------------------------------------------------------------
 
     def run(self, body: list[ast.stmt], scope: dict[str, Any]) -> bool:
-        """Run statements; return whether they always leave the function."""
+        """Run statements; return whether they always leave the block."""
         for node in body:
-            self.line = node.lineno
-            if isinstance(node, ast.If):
-                if self.branch(node, scope):
-                    return True
-            elif isinstance(node, (ast.Return, ast.Raise)):
-                if isinstance(node, ast.Return) and node.value is not None:
-                    scope["return"] = self.value_of(node.value, scope)
-                elif isinstance(node, ast.Raise) and node.exc is not None:
+            self.mark(node)
+            if isinstance(node, (ast.Continue, ast.Break)):
+                return True
+            if isinstance(node, (ast.Return, ast.Raise)):
+                if isinstance(node, ast.Return):
+                    value = self.value_of(node.value, scope) if node.value else None
+                    self.returned[-1].append((self.databases, value))
+                elif node.exc is not None:
                     self.value_of(node.exc, scope)
                 return True
-            else:
-                self.statement(node, scope)
+            if self.statement(node, scope):
+                return True
         return False
+
+    def mark(self, node: ast.stmt | ast.expr) -> None:
+        if not self.abroad:
+            self.line = node.lineno
 
     def branch(self, node: ast.If, scope: dict[str, Any]) -> bool:
         """Run both ways of an `if`; a test of the dialect narrows each of them."""
         self.value_of(node.test, scope)
-        asked = self.dialects(node.test, scope) or DialectTest(DATABASES, DATABASES)
-        before = self.databases
-        yes, no = before & asked.yes, before & asked.no
-        ends = []
-        known = self.truth(node.test, scope)
-        for body, databases, skipped in (
-            (node.body, yes, known is False),
-            (node.orelse, no, known is True),
+        asked, known = self.asked(node.test, scope)
+        before, start = self.databases, dict(scope)
+        doubtful = known is None and bool(before & asked.yes & asked.no)
+        ways = []
+        for body, databases, wanted in (
+            (node.body, before & asked.yes, known is not False),
+            (node.orelse, before & asked.no, known is not True),
         ):
-            self.databases = databases
-            ends.append(not skipped and bool(databases) and self.run(body, scope))
-        self.databases = before
-        if ends == [True, False]:
-            self.databases = no
-        elif ends == [False, True]:
-            self.databases = yes
-        return all(ends)
+            if wanted and databases:
+                way = self.way(body, start, scope, databases, doubtful)
+                ways.append((way, dict(scope)))
+        return self.join([w for w in ways if not w[0][0]], scope) if ways else False
+
+    def way(
+        self,
+        body: list[ast.stmt],
+        start: dict[str, Any],
+        scope: dict[str, Any],
+        databases: frozenset[str],
+        doubtful: bool,
+    ) -> tuple[bool, frozenset[str]]:
+        """Run one of several ways; return whether it leaves, and where it does not."""
+        scope.clear()
+        scope.update(start)
+        self.databases = databases
+        before, self.doubtful = self.doubtful, self.doubtful or doubtful
+        left = self.run(body, scope)
+        self.doubtful = before
+        return left, self.databases
+
+    def join(
+        self,
+        ways: list[tuple[tuple[bool, frozenset[str]], dict[str, Any]]],
+        scope: dict[str, Any],
+    ) -> bool:
+        """Go on after the ways that do not leave; return whether there is none."""
+        if not ways:
+            return True
+        merged = merge_scopes([(where, found) for (_, where), found in ways])
+        scope.clear()
+        scope.update(merged)
+        self.databases = frozenset[str]().union(*(where for (_, where), _ in ways))
+        return False
+
+    def attempt(self, node: ast.Try | ast.TryStar, scope: dict[str, Any]) -> bool:
+        """Run a `try`: its handlers may be taken after it, or not."""
+        before = self.databases
+        left = self.run(node.body, scope)
+        after, databases = dict(scope), self.databases
+        ways = []
+        for handler in node.handlers:
+            way = self.way(handler.body, after, scope, before, True)
+            missing = handler.type and "ImportError" in ast.unparse(handler.type)
+            if not way[0] and not missing:
+                ways.append((way, dict(scope)))
+        if not left:
+            way = self.way(node.orelse, after, scope, databases, False)
+            if not way[0]:
+                ways.insert(0, (way, dict(scope)))
+        left = self.join(ways, scope)
+        if left:
+            self.databases = before
+        return self.run(node.finalbody, scope) or left
+
+    def match(self, node: ast.Match, scope: dict[str, Any]) -> bool:
+        self.value_of(node.subject, scope)
+        before, start = self.databases, dict(scope)
+        ways = []
+        for case in node.cases:
+            way = self.way(case.body, start, scope, before, True)
+            if not way[0]:
+                ways.append((way, dict(scope)))
+        last = node.cases[-1].pattern
+        if not isinstance(last, ast.MatchAs) or last.pattern is not None:
+            ways.append(((False, before), start))
+        return self.join(ways, scope)
+
+    def asked(
+        self, test: ast.expr, scope: dict[str, Any]
+    ) -> tuple[DialectTest, bool | None]:
+        """Return where a test may hold, and what it gives if that is certain."""
+        both = DialectTest(DATABASES, DATABASES)
+        found = self.dialects(test, scope) or both
+        return found, self.truth(test, scope) if found == both else None
 
     def truth(self, test: ast.expr, scope: dict[str, Any]) -> bool | None:
-        """Return what a test of a constant of this file gives."""
-        if isinstance(test, (ast.Name, ast.Constant)):
-            value = self.value_of(test, scope)
-            return bool(value) if isinstance(value, (bool, int)) else None
+        """Return what a test of constants gives."""
+        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            found = self.truth(test.operand, scope)
+            return None if found is None else not found
+        if isinstance(test, ast.BoolOp):
+            every = [self.truth(value, scope) for value in test.values]
+            decides = isinstance(test.op, ast.Or)
+            if decides in every:
+                return decides
+            return None if None in every else not decides
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            left = self.value_of(test.left, scope)
+            return compare(left, test.ops[0], self.value_of(test.comparators[0], scope))
+        if isinstance(test, (ast.Name, ast.Constant, ast.Attribute)):
+            return self.certain(self.value_of(test, scope))
         return None
+
+    def certain(self, value: Any) -> bool | None:
+        """Return whether a value counts as true, if that is certain."""
+        if isinstance(value, Ref):
+            return False if value.name == "typing.TYPE_CHECKING" else None
+        plain = isinstance(value, (bool, int, str, type(None)))
+        return bool(value) if plain and HOLE not in str(value) else None
 
     def dialects(self, test: ast.expr, scope: dict[str, Any]) -> DialectTest | None:
         """Return where a test may hold and where it may not, if it asks for that."""
@@ -258,8 +317,17 @@ class Module:
             return DialectTest(wanted, DATABASES - wanted)
         return DialectTest(DATABASES - wanted, wanted)
 
-    def statement(self, node: ast.stmt, scope: dict[str, Any]) -> None:
+    def statement(self, node: ast.stmt, scope: dict[str, Any]) -> bool:
+        """Run one statement; return whether it always leaves the block."""
         match node:
+            case ast.If():
+                return self.branch(node, scope)
+            case ast.With() | ast.AsyncWith():
+                return self.block(node, scope)
+            case ast.Try() | ast.TryStar():
+                return self.attempt(node, scope)
+            case ast.Match():
+                return self.match(node, scope)
             case ast.Expr():
                 self.whole = node.value
                 self.value_of(node.value, scope)
@@ -279,28 +347,29 @@ class Module:
             case ast.While():
                 self.value_of(node.test, scope)
                 self.again(node.body, scope)
-            case ast.With() | ast.AsyncWith():
-                self.block(node, scope)
-            case ast.Try() | ast.TryStar():
-                self.run(node.body, scope)
-                for handler in node.handlers:
-                    self.run(handler.body, scope)
-                self.run(node.orelse, scope)
-                self.run(node.finalbody, scope)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
-                scope[node.name] = Function(node, scope)
+                scope[node.name] = self.decorated(node, scope)
             case ast.ClassDef():
                 scope[node.name] = self.local_class(node, scope)
             case ast.Import() | ast.ImportFrom():
                 self.imports(node, scope)
-            case ast.Match():
-                self.value_of(node.subject, scope)
-                for case in node.cases:
-                    self.run(case.body, scope)
             case _:
                 for child in ast.iter_child_nodes(node):
                     if isinstance(child, ast.expr):
                         self.value_of(child, scope)
+        return False
+
+    def decorated(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: dict[str, Any]
+    ) -> Function:
+        """Return a function as its decorators of the same file leave it."""
+        found = Function(node, scope)
+        for decorator in reversed(node.decorator_list):
+            value = self.value_of(decorator, scope)
+            if isinstance(value, Function):
+                around = self.call_function(value, [found], {})
+                found = around if isinstance(around, Function) else found
+        return found
 
     def tested(self, node: ast.expr, scope: dict[str, Any]) -> Any:
         """Evaluate; remember a test of the dialect under the name it is given."""
@@ -317,25 +386,33 @@ class Module:
             self.emit("result", text="the result of op.execute()")
 
     def again(self, body: list[ast.stmt], scope: dict[str, Any]) -> None:
-        before, self.repeated = self.repeated, True
+        """Run a body that runs as often as nobody knows."""
+        for name in assigned(body) & {*scope}:
+            if isinstance(scope[name], (*PLAIN, Either)):
+                scope[name] = UNKNOWN  # what it is in a later round
+        before, databases, self.repeated = self.repeated, self.databases, True
         self.run(body, scope)
-        self.repeated = before
+        self.repeated, self.databases = before, databases
 
     def loop(self, node: ast.For | ast.AsyncFor, scope: dict[str, Any]) -> None:
         items = self.value_of(node.iter, scope)
         self.result(items)
         if isinstance(items, dict):
             items = list(items)
-        if isinstance(items, (list, tuple, set)):
+        before = self.databases
+        if isinstance(items, (list, tuple, set)) and not isinstance(items, Sample):
             for item in items:
                 self.assign(node.target, item, scope)
                 self.run(node.body, scope)
+                self.databases = before
         else:
-            self.assign(node.target, UNKNOWN, scope)
-            self.again(node.body, scope)
+            every = items if isinstance(items, Sample) else [row_of(items, one=False)]
+            for item in every:
+                self.assign(node.target, UNKNOWN if item is None else item, scope)
+                self.again(node.body, scope)
         self.run(node.orelse, scope)
 
-    def block(self, node: ast.With | ast.AsyncWith, scope: dict[str, Any]) -> None:
+    def block(self, node: ast.With | ast.AsyncWith, scope: dict[str, Any]) -> bool:
         before = self.autocommit
         for item in node.items:
             value = self.value_of(item.context_expr, scope)
@@ -345,15 +422,22 @@ class Module:
                 value = UNKNOWN
             if item.optional_vars is not None:
                 self.assign(item.optional_vars, value, scope)
-        self.run(node.body, scope)
+        left = self.run(node.body, scope)
         self.autocommit = before
+        return left
 
     def local_class(self, node: ast.ClassDef, scope: dict[str, Any]) -> Made:
         """Keep a model that the revision froze for itself, by its table's name."""
         inner = dict(scope)
         self.run(node.body, inner)
         name = inner.get("__tablename__")
-        return Made("sqlalchemy.table", [name if isinstance(name, str) else HOLE])
+        keys = [
+            attribute
+            for attribute, value in inner.items()
+            if isinstance(value, Made) and value.kwargs.get("primary_key") is True
+        ]
+        table = name if isinstance(name, str) else HOLE
+        return Made("sqlalchemy.table", [table], {"keys": keys})
 
     def imports(self, node: ast.Import | ast.ImportFrom, scope: dict[str, Any]) -> None:
         module = (
@@ -362,19 +446,124 @@ class Module:
             else "." * node.level + (node.module or "")
         )
         for alias in node.names:
-            full = f"{module}.{alias.name}" if module else alias.name
+            dot = "." if module.strip(".") else ""
+            full = f"{module}{dot}{alias.name}"
             top = full.partition(".")[0]
+            known = True
             if online.is_known(module, alias.name):
                 full = f"online.{alias.name}"
             elif top not in LIBRARIES and top not in sys.stdlib_module_names:
-                self.application.setdefault(module or alias.name, node.lineno)
+                known = False
+                if not self.abroad:
+                    self.application.setdefault(module or alias.name, node.lineno)
                 full = f"application.{full}"
             bound = alias.asname or alias.name.partition(".")[0]
-            scope[bound] = Ref(
-                full if alias.asname or module else full.partition(".")[0]
-            )
-            if full.startswith("application.") and not alias.asname and not module:
-                scope[bound] = Ref(f"application.{bound}")
+            if alias.asname or module:
+                scope[bound] = Ref(full)
+                if not known and not self.abroad:
+                    value = self.resolve(full, scope)
+                    if not isinstance(value, (Unknown, Function, Ref)):
+                        scope[bound] = value
+            else:
+                scope[bound] = Ref(bound if known else f"application.{bound}")
+
+    # --- other modules of the repository ---------------------------------------------
+
+    def resolve(self, name: str, scope: dict[str, Any], hops: int = 0) -> Any:
+        """Return what a name of the application stands for, or UNKNOWN."""
+        origin = self.name(FILE, scope)
+        if (origin, name) not in self.members:
+            self.members[origin, name] = UNKNOWN
+            spent = self.steps
+            self.steps = max(self.steps, STEPS - FOREIGN)
+            try:
+                found = self.member(origin, name.removeprefix("application."), hops)
+            except (Unread, RecursionError):
+                found = UNKNOWN
+            self.steps = spent
+            self.members[origin, name] = found
+        return self.members[origin, name]
+
+    def member(self, origin: Path, name: str, hops: int) -> Any:
+        module, _, attribute = name.rpartition(".")
+        if not module.strip("."):
+            module = name[: len(name) - len(attribute)]
+        path = find_module(origin, module)
+        if path is None:
+            return UNKNOWN
+        value = self.module_scope(path).get(attribute, UNKNOWN)
+        if isinstance(value, ast.ClassDef):
+            made = self.quietly(value, self.modules[path])
+            return made if made.args != [HOLE] else UNKNOWN
+        if isinstance(value, Ref) and value.name.startswith("application."):
+            if hops > 4:
+                return UNKNOWN
+            return self.resolve(value.name, self.modules[path], hops + 1)
+        return value
+
+    def quietly(self, node: ast.ClassDef, scope: dict[str, Any]) -> Made:
+        before, self.abroad, out = self.abroad, True, len(self.out)
+        made = self.local_class(node, scope)
+        self.abroad = before
+        del self.out[out:]
+        return made
+
+    def module_scope(self, path: Path) -> dict[str, Any]:
+        """Return the functions, classes, imports and constants of a module."""
+        if path in self.modules:
+            return self.modules[path]
+        scope = self.modules[path] = {FILE: path}
+        tree = parse_module(path)
+        before, self.abroad, out = self.abroad, True, len(self.out)
+        for node in tree.body if tree is not None else ():
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                scope[node.name] = Function(node, scope)
+            elif isinstance(node, ast.ClassDef):
+                scope[node.name] = node
+            elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                self.imports(node, scope)
+            elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+                self.statement(node, scope)
+        self.abroad = before
+        del self.out[out:]
+        return scope
+
+    def call_abroad(
+        self,
+        function: Function,
+        made: Made,
+        hidden: bool,
+    ) -> Any:
+        """Run a function of another module; what it does stands at its call."""
+        node = made.node
+        text = ast.unparse(node)[:70] if node is not None else made.name
+        whole, out = node is self.whole, len(self.out)
+        state = (self.abroad, self.databases, self.autocommit, self.repeated)
+        depth, inside = self.depth, len(self.inside)
+        frames, before = len(self.returned), self.steps
+        if not self.abroad:
+            self.steps = STEPS - max(FOREIGN - self.spent, 0)
+        start, self.abroad = self.steps, True
+        strange = self.strange
+        try:
+            value = self.call_function(function, made.args, made.kwargs)
+        except (Unread, RecursionError):
+            if state[0]:
+                raise
+            del self.out[out:], self.inside[inside:], self.returned[frames:]
+            self.depth, value = depth, UNKNOWN
+            self.emit("unread", text=text)
+        if not state[0]:
+            self.spent += self.steps - start
+            self.steps = before
+        self.abroad, self.databases, self.autocommit, self.repeated = state
+        new = self.out[out:]
+        unread = [op for op in new if op.kind == "unread"]
+        self.out[out:] = [op for op in new if op.kind != "unread"]
+        silent = not new and not hidden and self.strange > strange
+        if (hidden or whole) and (unread or silent):
+            self.emit("unread", text=text)
+        return value
 
     def assign(self, target: ast.expr, value: Any, scope: dict[str, Any]) -> None:
         if isinstance(target, ast.Name):
@@ -385,6 +574,12 @@ class Module:
                 self.assign(item, value[at] if known else UNKNOWN, scope)
         elif isinstance(target, ast.Attribute):
             owner = self.value_of(target.value, scope)
+            row = owner if isinstance(owner, Made) else None
+            if row is not None and row.name != "a row":
+                row = row_of(row, one=True)
+            if row is not None:
+                self.changed_row(row, target.attr)
+                return
             loaded = isinstance(owner, Unknown) and self.repeated
             if loaded or (isinstance(owner, Made) and "query" in str(owner.name)):
                 text = f"{ast.unparse(target)} = ..."
@@ -406,7 +601,15 @@ class Module:
             case ast.Attribute():
                 base = self.value_of(node.value, scope)
                 if isinstance(base, Ref):
-                    return Ref(f"{base.name}.{node.attr}")
+                    if base.name.startswith("application.") and node.attr in NAMES:
+                        base = self.resolve(base.name, scope)
+                    else:
+                        return Ref(f"{base.name}.{node.attr}")
+                if isinstance(base, Made) and base.name == "sqlalchemy.table":
+                    if node.attr == "__tablename__":
+                        return base.args[0]
+                    if node.attr == "__table__":
+                        return base
                 self.result(base)
                 return Made(f".{node.attr}", base=base, node=node)
             case ast.Call():
@@ -432,13 +635,9 @@ class Module:
                 value = self.value_of(node.operand, scope)
                 return -value if isinstance(value, (int, float)) else UNKNOWN
             case ast.IfExp():
-                self.value_of(node.test, scope)
-                first, second = (
-                    self.value_of(node.body, scope),
-                    self.value_of(node.orelse, scope),
-                )
-                alike = isinstance(first, (str, int)) and first != second
-                return UNKNOWN if alike else first
+                return self.choice_of(node, scope)
+            case ast.BoolOp():
+                return self.first_of(node, scope)
             case ast.Subscript():
                 return subscript(
                     self.value_of(node.value, scope), self.value_of(node.slice, scope)
@@ -464,12 +663,38 @@ class Module:
             return scope[name]
         return self.scope.get(name, Ref(name) if name in BUILTINS else UNKNOWN)
 
+    def choice_of(self, node: ast.IfExp, scope: dict[str, Any]) -> Any:
+        self.value_of(node.test, scope)
+        asked, known = self.asked(node.test, scope)
+        before, found = self.databases, []
+        for value, databases, wanted in (
+            (node.body, before & asked.yes, known is not False),
+            (node.orelse, before & asked.no, known is not True),
+        ):
+            if wanted and databases:
+                self.databases = databases
+                found.append((databases, self.value_of(value, scope)))
+        self.databases = before
+        merged = merge_all(found)
+        one_of = merged is UNKNOWN and bool(found) and isinstance(found[0][1], Made)
+        return found[0][1] if one_of else merged
+
+    def first_of(self, node: ast.BoolOp, scope: dict[str, Any]) -> Any:
+        """Evaluate `a or b` where it is certain whether `a` counts."""
+        values = [self.value_of(value, scope) for value in node.values]
+        stops = isinstance(node.op, ast.Or)
+        for value in values[:-1]:
+            counts = self.certain(value)
+            if counts is None or counts is stops:
+                return UNKNOWN if counts is None else value
+        return values[-1]
+
     def items(self, nodes: list[ast.expr], scope: dict[str, Any]) -> Any:
         found: list[Any] = []
         for node in nodes:
             value = self.value_of(node, scope)
             if isinstance(node, ast.Starred) and isinstance(value, (list, tuple)):
-                found.extend(value)
+                found.extend([UNKNOWN] if isinstance(value, Sample) else value)
             else:
                 found.append(value)
         return found
@@ -477,9 +702,9 @@ class Module:
     def binary(self, node: ast.BinOp, scope: dict[str, Any]) -> Any:
         left, right = self.value_of(node.left, scope), self.value_of(node.right, scope)
         if isinstance(left, str) and isinstance(node.op, ast.Mod):
-            return re.sub(r"%(\(\w+\))?[sdr]", HOLE, left)
+            return fill_percent(left, right)
         if isinstance(node.op, ast.Add):
-            if isinstance(left, list) and isinstance(right, list):
+            if type(left) is list and type(right) is list:
                 return left + right if len(left) + len(right) < ITEMS else UNKNOWN
             if isinstance(left, str) or isinstance(right, str):
                 return short(text_of(left) + text_of(right))
@@ -491,15 +716,11 @@ class Module:
         source = node.generators[0]
         items = self.value_of(source.iter, scope)
         inner = dict(scope)
-        if (
-            len(node.generators) > 1
-            or not isinstance(items, (list, tuple))
-            or source.ifs
-        ):
+        plain = isinstance(items, (list, tuple)) and not isinstance(items, Sample)
+        if len(node.generators) > 1 or not plain or source.ifs:
             for generator in node.generators:
                 self.assign(generator.target, UNKNOWN, inner)
-            self.value_of(node.elt, inner)
-            return UNKNOWN
+            return Sample([self.value_of(node.elt, inner)])
         found = []
         for item in items:
             self.assign(source.target, item, inner)
@@ -517,11 +738,13 @@ class Module:
                 more := self.value_of(keyword.value, scope), dict
             ):
                 kwargs |= {k: v for k, v in more.items() if isinstance(k, str)}
-        self.line = node.lineno
+        self.mark(node)
         if isinstance(callee, Function):
             return self.call_function(callee, args, kwargs)
         if isinstance(callee, Ref):
-            return self.call_name(callee.name, args, kwargs, node)
+            return self.call_name(
+                callee.name, Made("", args, kwargs, None, node), scope
+            )
         if isinstance(callee, Made) and callee.name.startswith("."):
             made = Made(callee.name, args, kwargs, callee.base, node)
             return self.call_method(made, scope)
@@ -546,10 +769,10 @@ class Module:
         for name, default in zip(
             names[len(names) - len(defaults) :], defaults, strict=True
         ):
-            inner[name] = self.value_of(default, self.scope)
+            inner[name] = self.value_of(default, function.scope)
         for arg, given in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
             if given is not None:
-                inner[arg.arg] = self.value_of(given, self.scope)
+                inner[arg.arg] = self.value_of(given, function.scope)
         inner |= dict(zip(names, args, strict=False))
         if node.args.vararg:
             inner[node.args.vararg.arg] = args[len(names) :]
@@ -557,32 +780,33 @@ class Module:
         self.depth += 1
         self.inside.append(node)
         databases, line = self.databases, self.line
+        self.returned.append([])
         if isinstance(node, ast.Lambda):
-            inner["return"] = self.value_of(node.body, inner)
-        else:
-            self.run(node.body, inner)
+            self.returned[-1].append((databases, self.value_of(node.body, inner)))
+        elif not self.run(node.body, inner) and self.databases:
+            self.returned[-1].append((self.databases, None))
         self.databases, self.line = databases, line
         self.depth -= 1
         self.inside.pop()
-        return inner.get("return", UNKNOWN)
+        return merge_all(self.returned.pop())
 
-    def call_name(
-        self, name: str, args: list[Any], kwargs: dict[str, Any], node: ast.Call
-    ) -> Any:
-        made = Made(name, args, kwargs, None, node)
+    def call_name(self, name: str, made: Made, scope: dict[str, Any]) -> Any:
+        made.name = name
+        args, kwargs, node = made.args, made.kwargs, made.node
         if name.startswith("alembic.op."):
             return self.op(name.removeprefix("alembic.op."), made)
         if name.startswith("online."):
             return self.online(made)
         if name in ("textwrap.dedent", "inspect.cleandoc") and args:
             return args[0]
+        text = ast.unparse(node)[:70] if node is not None else name
         if name == "str" and args:
             return args[0] if isinstance(args[0], str) else UNKNOWN
         if name in ("list", "tuple", "sorted", "set", "reversed") and args:
             return args[0] if isinstance(args[0], (list, tuple, set)) else UNKNOWN
         if name in ("eval", "exec", "getattr", "__import__", "importlib.import_module"):
             if name != "getattr" or any(hands_over(value) for value in args):
-                self.emit("unread", text=ast.unparse(node)[:70])
+                self.emit("unread", text=text)
             return UNKNOWN
         if name.endswith((".create_all", ".drop_all")):
             self.schema_item(None, name.rpartition(".")[2])
@@ -590,28 +814,22 @@ class Module:
         hidden = name.startswith("application.") and any(
             hands_over(value) for value in [*args, *kwargs.values()]
         )
+        if name.startswith("application."):
+            function = self.resolve(name, scope)
+            if isinstance(function, Function):
+                return self.call_abroad(function, made, hidden)
+            self.strange += 1
         if hidden or (name.startswith("application.") and node is self.whole):
-            self.emit("unread", text=ast.unparse(node)[:70])
-        return made
-
-    def online(self, made: Made) -> Any:
-        """Note a call of one of the pack's snippets."""
-        if made.last() == "own_transactions":
-            return Made(".autocommit_block")
-        if made.last() in ("quoted", "literal"):
-            return made.args[0] if made.args else UNKNOWN
-        if made.last() == "on_postgresql":
-            only = frozenset({"postgresql"})
-            return DialectTest(only, DATABASES - only)
-        if made.last() != "unlimited":
-            for op in online.read_call(made):
-                op.line = self.line
-                self.add(op)
+            self.emit("unread", text=text)
         return made
 
     def call_method(self, made: Made, scope: dict[str, Any]) -> Any:
         base, name, args = made.base, made.last(), made.args
+        if any(part.name.startswith("application.") for part in chain_of(base)):
+            self.strange += 1
         if isinstance(base, str):
+            if name == "format":
+                return fill(base, args, made.kwargs)
             return string_method(base, name, args)
         if isinstance(base, dict) and name in ("items", "keys", "values"):
             return [
@@ -641,11 +859,10 @@ class Module:
             session = (
                 "session" in ast.unparse(made.node).lower() if made.node else False
             )
-            if not session and (plain or isinstance(base, Unknown)):
+            nested = "begin_nested" in [part.last() for part in chain_of(base)]
+            if not session and not nested and (plain or isinstance(base, Unknown)):
                 self.emit("commit")
-        elif isinstance(base, Made) and any(
-            part.last() == "query" for part in base.chain()
-        ):
+        elif any(part.last() == "query" for part in chain_of(base)):
             self.orm_query(made, name)
         elif name in ADDS:
             if is_session(base):
@@ -653,180 +870,7 @@ class Module:
         elif name == "delete" and is_session(base) and args:
             self.emit("delete", HOLE)
         elif name == "bulk_update_mappings" and is_session(base):
-            self.emit("update", table_of(args[0]) if args else HOLE, columns=[HOLE])
+            self.changed_rows(made)
         elif any(hands_over(value) for value in args) and is_foreign(base):
             self.emit("unread", text=ast.unparse(made.node)[:70] if made.node else name)
-        return made
-
-    def orm_query(self, made: Made, name: str) -> None:
-        """Note `session.query(X)...delete()` and `.update({...})`."""
-        source = next(part for part in made.chain() if part.last() == "query")
-        table = table_of(source.args[0]) if source.args else HOLE
-        if name == "delete":
-            self.emit("delete", table)
-        elif name == "update":
-            values = (
-                made.args[0] if made.args and isinstance(made.args[0], dict) else {}
-            )
-            columns = [key for key in values if isinstance(key, str)] or [HOLE]
-            self.emit("update", table, columns=columns, where=source_text(made))
-
-    def schema_item(self, base: Any, name: str) -> None:
-        """Note what `X.create(bind)` and `X.drop(bind)` do, for what X was made as."""
-        if name in ("create_all", "drop_all"):
-            self.emit(name, text=f"metadata.{name}()")
-            return
-        if not isinstance(base, Made):
-            if isinstance(base, (Unknown, Ref)):
-                self.emit("unread", text=f".{name}() of something that it cannot see")
-            return
-        kind = base.root().last()
-        if kind.lower() == "enum":
-            label = read_type(base.root()).enum or enum_name(base.root())
-            self.emit(
-                "create_enum" if name == "create" else "drop_type",
-                name=label,
-                if_exists=True,
-            )
-        elif kind in ("Table", "table"):
-            self.emit(
-                f"{name}_table", table_of(base), **table_facts(base.root().args[1:])
-            )
-        elif kind == "Index":
-            table = next((c.base for c in base.args if isinstance(c, Made)), None)
-            self.emit(
-                f"{name}_index",
-                table_of(table),
-                text_of(base.args[0] if base.args else ""),
-            )
-        elif kind not in ("Sequence", "inspect", "Session"):
-            self.emit("unread", text=f"{kind}.{name}()")
-
-    # --- what reaches the database --------------------------------------------------
-
-    def emit(
-        self, kind: str, table: str = "", name: str = "", *, line: int = 0, **facts: Any
-    ) -> None:
-        op = Operation(kind, table, name, line or self.line, facts)
-        self.add(op)
-
-    def add(self, op: Operation) -> None:
-        op.databases &= self.databases
-        op.autocommit = op.autocommit or self.autocommit
-        op.repeated = op.repeated or self.repeated
-        if op not in self.out:
-            self.out.append(op)
-
-    def execute(self, made: Made, position: int = 0) -> None:
-        """Read what an `execute()` was given."""
-        given = (
-            made.args[position]
-            if len(made.args) > position
-            else made.kwargs.get("sqltext")
-        )
-        if given is None:
-            given = made.kwargs.get("statement", UNKNOWN)
-        bound = len(made.args) > position + 1 or "parameters" in made.kwargs
-        raw = made.last() == "exec_driver_sql"
-        if isinstance(given, Made):
-            names = [part.last() for part in given.chain()]
-            bound = bound or bool({"bindparams", "params", "columns"} & {*names})
-            root = given.root()
-            if root.last() in ("text", "DDL") and root.args:
-                given, raw = root.args[0], raw or root.last() == "DDL"
-                bound = bound or "bindparams" in root.kwargs
-            else:
-                self.construct(given, names)
-                return
-        if isinstance(given, str) and given.strip(HOLE + " \n"):
-            self.script(given, bound=bound, raw=raw)
-        elif not isinstance(given, str) or given:
-            self.emit("unread", text=LATER)
-
-    def script(self, text: str, *, bound: bool, raw: bool) -> None:
-        ops = sql.read_sql(text)
-        traps = []
-        clean = re.sub(r"--[^\n]*|/\*.*?\*/", "", text, flags=re.S)
-        if not bound and not raw and (hit := BIND.search(clean)):
-            traps.append(("bind-trap", hit[0]))
-        if len([*sql.statements(text)]) > 1:
-            traps.append(("several-statements", ""))
-        if re.search(rf"'[^']*{HOLE}[^']*'", text):
-            traps.append(("sql-from-data", ""))
-        for at, op in enumerate(ops):
-            op.line = self.line
-            op.facts["sql"] = True
-            if at == 0:
-                op.facts["traps"] = traps
-            self.add(op)
-
-    def construct(self, given: Made, names: list[str]) -> None:
-        """Read a Core statement: an update, a delete, DDL."""
-        chain = given.chain()
-        verb = next((part for part in chain if part.last() in VERBS), None)
-        root = chain[0]
-        if verb is None:
-            kind = root.last()
-            if kind in ("CreateTable", "DropTable") and root.args:
-                name = "create" if kind == "CreateTable" else "drop"
-                self.schema_item(root.args[0], name)
-            elif kind in (
-                "CreateSequence",
-                "CreateSchema",
-                "CreateColumn",
-                "SetTableComment",
-            ):
-                self.emit("quiet", text=kind)
-            elif not {"select", "exists", "union", "union_all"} & {*names}:
-                self.emit("unread", text=LATER if kind == "?" else f"{kind}(...)")
-            return
-        word = verb.last()
-        if verb.name.startswith(".") and verb.base is not None:
-            table = table_of(verb.base)
-        else:
-            table = table_of(verb.args[0] if verb.args else None)
-        if word == "insert":
-            values = [
-                v
-                for part in chain
-                for v in [*part.args, *part.kwargs]
-                if part is not root
-            ]
-            self.emit("insert", table, ids=has_ids(values), source=source_text(given))
-        elif word == "delete":
-            self.emit("delete", table)
-        elif word == "update":
-            facts = update_facts(chain)
-            self.emit("update", table, **facts, source=source_text(given))
-        else:
-            self.emit("select", table)
-
-    def op(self, name: str, made: Made) -> Any:
-        """Note one directive of `op` or of a batch block."""
-        batch = made.base if isinstance(made.base, Made) else None
-        args = list(made.args)
-        if batch is not None:
-            at = 1 if name in SECOND else 0
-            if name not in ("execute", "f"):
-                if len(args) >= at:
-                    args.insert(at, table_name(batch))
-                else:  # what stands before it was given by name
-                    made.kwargs["table_name"] = table_name(batch)
-            made = replace(made, args=args)
-        reader = DIRECTIVES.get(name)
-        if name == "execute":
-            self.execute(made)
-            return Made("alembic.op.execute")
-        if name == "f":
-            return Final(args[0]) if args and isinstance(args[0], str) else UNKNOWN
-        if reader is None:
-            if name not in HARMLESS:
-                self.emit("unread", text=f"op.{name}()")
-            return made
-        for op in reader(made):
-            op.line = self.line
-            op.facts["python"] = True
-            if batch is not None:
-                op.facts["batch"] = batch
-            self.add(op)
         return made

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import blocks
+
 DATABASES = frozenset({"postgresql", "sqlite", "mysql", "mssql", "oracle"})
 # Stands in a text for what only the running revision knows. It reads as a word.
 HOLE = "\ue000"
@@ -50,6 +52,7 @@ class Operation:
     databases: frozenset[str] = DATABASES
     autocommit: bool = False
     repeated: bool = False  # in a loop whose length is not known
+    doubtful: bool = False  # on a way that may not be taken
 
     def __str__(self) -> str:
         subject = ".".join(part for part in (self.table, self.name) if part)
@@ -111,6 +114,10 @@ def statements(text: str) -> Iterator[tuple[int, list[str]]]:
         line += match[0].count("\n")
     if found:
         yield start, found
+
+
+def tokens_of(text: str) -> list[str]:
+    return [match[0] for match in TOKEN.finditer(text) if match["skip"] is None]
 
 
 def in_body(tokens: list[str]) -> bool:
@@ -519,14 +526,18 @@ def operation(tokens: list[str]) -> Iterator[Operation]:
         found.facts |= facts
         yield found
     elif reader.take("delete", "from"):
+        facts["whole"] = not re.search(r" (where|using) ", text)
         yield Operation("delete", reader.name(), facts=facts)
     elif reader.take("truncate"):
+        facts["whole"] = True
         reader.take("table")
         reader.take("only")
         yield Operation("truncate", reader.name(), facts=facts)
     elif match := re.match(r"(insert( or \w+)? into|replace into)\b", text):
         reader.at = match[0].count(" ") + 1
         yield Operation("insert", reader.name(), facts=facts)
+    elif reader.take("do"):
+        yield from block(tokens[1:], facts)
     elif text.startswith(("lock", "reindex", "refresh", "vacuum", "cluster", "revoke")):
         yield Operation(text.split()[0], facts=facts)
     elif text.startswith(("select", "with", "values")):
@@ -535,6 +546,28 @@ def operation(tokens: list[str]) -> Iterator[Operation]:
         yield Operation("quiet", facts=facts)
     else:
         yield Operation("unread", facts=facts)
+
+
+def block(tokens: list[str], facts: dict[str, Any]) -> Iterator[Operation]:
+    """Read a DO block: what each of its statements does, if it is reached."""
+    body = blocks.body_of(tokens)
+    inner = blocks.read_block(tokens_of(body)) if body is not None else None
+    if body is None or inner is None:
+        yield Operation("unread", facts=facts)
+        return
+    guarded = bool(re.search(r"\b(exception|if)\b", body.lower()))
+    found: list[Operation] = []
+    for statement, repeated in inner:
+        text = statement[1] if len(statement) == 2 else ""
+        if statement[0].lower() == "execute" and text.startswith("'"):
+            made = read_sql(text[1:-1].replace("''", "'"))
+        else:
+            made = [*operation(statement)]
+        for op in made:
+            op.repeated = op.repeated or repeated
+            op.doubtful = op.facts["guarded"] = guarded
+        found += made
+    yield from found or [Operation("quiet", facts=facts)]
 
 
 def alter_type(reader: Reader, facts: dict[str, Any]) -> Operation:

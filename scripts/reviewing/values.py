@@ -41,6 +41,10 @@ class Made:
         return self.name.rpartition(".")[2]
 
 
+def chain_of(value: Any) -> list[Made]:
+    return value.chain() if isinstance(value, Made) else []
+
+
 @dataclass
 class Function:
     node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -135,10 +139,12 @@ def subscript(value: Any, key: Any) -> Any:
 
 
 def string_method(text: str, name: str, args: list[Any]) -> Any:
-    if name == "join" and args and isinstance(args[0], (list, tuple)):
+    if name == "join" and args and type(args[0]) in (list, tuple):
         return short(text.join(text_of(item) for item in args[0]))
-    if name == "format":
-        return re.sub(r"\{[^{}]*\}", HOLE, text)
+    if name == "join":
+        return HOLE
+    if name == "replace" and len(args) == 2 and isinstance(args[0], str):
+        return short(text.replace(args[0], text_of(args[1])))
     if name in ("lower", "upper", "strip", "lstrip", "rstrip") and not args:
         return str(getattr(text, name)())
     if (
@@ -148,6 +154,42 @@ def string_method(text: str, name: str, args: list[Any]) -> Any:
     ):
         return text.split(*args)
     return UNKNOWN if name != "replace" else HOLE
+
+
+FIELD = re.compile(r"\{\{|\}\}|\{(\w*)[^{}]*\}")
+PERCENT = re.compile(r"%%|%(?:\((\w+)\))?[-#0 +]*\d*(?:\.\d+)?([a-zA-Z])")
+
+
+def fill(text: str, args: list[Any], kwargs: dict[str, Any]) -> str:
+    """Return what `text.format(*args, **kwargs)` gives, as far as it is known."""
+    given = iter(args)
+
+    def one(match: re.Match[str]) -> str:
+        name, whole = match[1], match[0]
+        if name is None:
+            return whole[0]
+        if whole != f"{{{name}}}":  # an attribute, a width
+            return HOLE
+        if name.isdigit():
+            return text_of(args[int(name)]) if int(name) < len(args) else HOLE
+        return text_of(kwargs.get(name, UNKNOWN) if name else next(given, UNKNOWN))
+
+    return short(FIELD.sub(one, text))
+
+
+def fill_percent(text: str, value: Any) -> str:
+    """Return what `text % value` gives, as far as it is known."""
+    given = iter(value if isinstance(value, (list, tuple)) else [value])
+    names = value if isinstance(value, dict) else {}
+
+    def one(match: re.Match[str]) -> str:
+        if match[0] == "%%":
+            return "%"
+        if match[1] is not None:
+            return text_of(names.get(match[1], UNKNOWN))
+        return text_of(next(given, UNKNOWN))
+
+    return short(PERCENT.sub(one, text))
 
 
 def short(text: str) -> str:
@@ -190,6 +232,29 @@ def table_of(value: Any) -> str:
         if isinstance(value.base, Made) and value.base.last() == "tables":
             return value.name[1:]  # reflected: metadata.tables["name"]
     return HOLE
+
+
+def row_of(value: Any, *, one: bool) -> Made | None:
+    """Return a row that a query of one model gives: `one`, or each of several."""
+    if not isinstance(value, Made):
+        return None
+    single = value.last() in ("first", "one", "one_or_none", "get", "scalar_one")
+    names = [part.last() for part in value.chain()]
+    if single is not one:
+        return None
+    for part in value.chain():
+        model = part.args[0] if len(part.args) == 1 else None
+        if part.last() == "scalars" or (
+            part.last() == "execute" and "scalars" in names
+        ):
+            chosen = model.root() if isinstance(model, Made) else Made("")
+            whole = chosen.last() == "select" and len(chosen.args) == 1
+            model = chosen.args[0] if whole else None
+        elif part.last() != "query":
+            continue
+        if isinstance(model, Made) and model.name == "sqlalchemy.table":
+            return Made("a row", [model, source_text(value)])
+    return None
 
 
 def source_text(made: Made) -> str:
@@ -471,6 +536,10 @@ def rename_table(made: Made) -> Iterator[Operation]:
 def add_column(made: Made) -> Iterator[Operation]:
     column = read_column(argument(made, 1, "column"))
     facts = {"column": column, "inline": option(made, "inline_references")}
+    given = argument(made, 1, "column")
+    default = given.kwargs.get("server_default") if isinstance(given, Made) else None
+    # What SQLite's batch mode copies the table for, however plain it is.
+    facts["clause"] = isinstance(default, (Made, Ref))
     yield Operation("add_column", table_name(made), column.name, facts=facts)
 
 
