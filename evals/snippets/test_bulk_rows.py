@@ -7,14 +7,25 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, Integer, String, func, select
+from sqlalchemy import JSON, DateTime, Integer, String, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from snippets.base import UtcDateTime
-from snippets.bulk_rows import ABSENT, BadRow, Gaps, Row, Rows, Values, batches, bind
+from snippets.bulk_rows import (
+    ABSENT,
+    BadRow,
+    Gaps,
+    Row,
+    Rows,
+    Values,
+    batches,
+    bind,
+    each,
+    unwrapped,
+)
 from snippets.bulk_upsert import bulk_upsert
 
 
@@ -101,17 +112,21 @@ async def test_values_go_through_the_types_of_their_columns(
 ) -> None:
     connection = await session.connection()
     dialect = connection.dialect
-    types: Types = [UtcDateTime(), Integer(), JSON()]
+    types: Types = [UtcDateTime(), Integer(), JSON(), Integer()]
     values: Values = {
         "at": [NOON, None],
         "n": Gaps([1, ABSENT]),
         "tags": Gaps([ABSENT, None]),
+        "size": [5, 6],
     }
     first, second = bind(values, types, [1, 2], dialect)
     at = {"sqlite": "2026-01-01 12:00:00.000000", "postgresql": NOON}[database]
-    assert first == (at, 1, None)
+    assert first == (at, 1, None, 5)
     # A JSON null is a value; what is absent is none.
-    assert second == (None, None, "null")
+    assert second == (None, None, "null", 6)
+    for kinds, columns in (types[1:], values), (types, values | {"size": [5]}):
+        with pytest.raises(ValueError, match="shorter"):
+            bind(columns, kinds, [1, 2], dialect)
     sql = {"sqlite": "SELECT ?, ?", "postgresql": "SELECT $1::timestamptz, $2::int"}
     found = await connection.exec_driver_sql(sql[database], first[:2])
     assert tuple(found.one()) == (at, 1)
@@ -121,10 +136,29 @@ async def test_a_value_that_its_type_refuses_is_named_with_its_row(
     session: AsyncSession,
 ) -> None:
     dialect = (await session.connection()).dialect
-    values: Values = {"a": ["x", "y"], "at": [NOON, "noon"]}
-    types: Types = [String(), UtcDateTime()]
+    values: Values = {"at": [NOON, "noon"], "a": ["x", "y"]}
+    types: Types = [UtcDateTime(), String()]
     with pytest.raises(BadRow) as caught:
         bind(values, types, [11, 14], dialect)
     assert str(caught.value) == "row 14: this value is refused: at"
     assert (caught.value.number, caught.value.fields) == (14, ("at",))
     assert isinstance(caught.value.__cause__, AttributeError)
+
+
+async def test_items_of_either_kind_are_taken_one_by_one() -> None:
+    assert [item async for item in each(iter("ab"))] == ["a", "b"]
+    assert [row async for row in each(rows(2))] == [{"n": 0}, {"n": 1}]
+
+
+class Wrapped(TypeDecorator[datetime]):
+    impl = UtcDateTime
+    cache_ok = True
+
+
+async def test_a_type_is_what_the_database_has_under_decorators_and_variants(
+    session: AsyncSession, database: str
+) -> None:
+    dialect = (await session.connection()).dialect
+    assert isinstance(unwrapped(Wrapped(), dialect), DateTime)
+    kind = unwrapped(String().with_variant(Integer(), "sqlite"), dialect)
+    assert isinstance(kind, {"sqlite": Integer, "postgresql": String}[database])
