@@ -34,6 +34,7 @@ async def csv_rows(
     source: Source,
     schema: type[BaseModel],
     *,
+    delimiter: str = ",",
     at_most: int = 20,
     longest: int = 100_000,
 ) -> AsyncGenerator[dict[str, Any], None]:
@@ -49,7 +50,7 @@ async def csv_rows(
     described = schema.model_json_schema()
     names: list[str] = []
     problems: list[str] = []
-    async for number, cells in _records(source, longest):
+    async for number, cells in _records(source, longest, delimiter):
         if not names:
             names = cells
             unknown = {name for name in names if name not in described["properties"]}
@@ -78,7 +79,7 @@ async def csv_rows(
 
 
 async def _records(
-    source: Source, longest: int
+    source: Source, longest: int, delimiter: str
 ) -> AsyncIterator[tuple[int, list[str]]]:
     """Yield the cells of each record, and the number of its last line."""
     number, record, quotes = 0, "", 0
@@ -89,7 +90,7 @@ async def _records(
         if quotes % 2 and len(record) <= longest:
             continue  # a line break in a quoted cell
         try:
-            for cells in csv.reader([record], strict=True):
+            for cells in csv.reader([record], strict=True, delimiter=delimiter):
                 if cells:
                     yield number, cells
         except csv.Error as exc:

@@ -25,10 +25,11 @@ async def csv_chunks(
     """Yield CSV in UTF-8: a line with the names of the columns, then the rows.
 
     NULL is an empty cell, a time is ISO 8601, a list or an object is JSON.
-    `spreadsheet` puts an apostrophe before text that would be taken for a formula.
+    `spreadsheet` puts an apostrophe before text that would be taken for a formula, and
+    begins with the mark by which Excel knows UTF-8.
     """
     async with open_stream(session, stmt, BATCH) as result:
-        yield _csv([result.keys()], spreadsheet)
+        yield b"\xef\xbb\xbf" * spreadsheet + _csv([result.keys()], spreadsheet)
         async for rows in result.partitions():
             yield _csv(rows, spreadsheet)
 

@@ -10,6 +10,7 @@ async def notes(sessions: SessionsDep) -> Response:
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Protocol
 from urllib.parse import quote
 
@@ -40,8 +41,17 @@ class Exports:
         self.at_once = at_once
         self.running = 0
 
-    def csv(self, sessions: Sessions, stmt: Executable, name: str) -> ExportResponse:
-        return ExportResponse(self, sessions, stmt, csv_chunks, name, "text/csv")
+    def csv(
+        self,
+        sessions: Sessions,
+        stmt: Executable,
+        name: str,
+        *,
+        spreadsheet: bool = False,
+    ) -> ExportResponse:
+        """`spreadsheet` is for people who open it in one: see `csv_chunks`."""
+        chunks = partial(csv_chunks, spreadsheet=spreadsheet)
+        return ExportResponse(self, sessions, stmt, chunks, name, "text/csv")
 
     def ndjson(self, sessions: Sessions, stmt: Executable, name: str) -> ExportResponse:
         kind = "application/x-ndjson"

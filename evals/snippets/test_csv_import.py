@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -77,10 +78,20 @@ async def test_cells_become_values_and_empty_ones_defaults(
     second = {"name": "plain", "price": Decimal(1), "live": True, "sold_at": None}
     assert await read(text) == [first, second]
     assert await read("\ufeff" + text) == [first, second]
+    other = await read(text.replace(",", ";"), delimiter=";")
+    assert other == [first | {"name": 'a "b";\nü'}, second]
     await bulk_insert(session, Item, csv_rows(io.BytesIO(text.encode()), ItemIn))
     item = (await session.scalars(select(Item).order_by(Item.name))).first()
     assert item
     assert (item.name, item.price, item.live, item.sold_at) == tuple(first.values())
+
+
+async def test_an_upload_of_a_form_is_a_source() -> None:
+    # What UploadFile.file is.
+    with tempfile.SpooledTemporaryFile(max_size=5) as upload:
+        upload.write(b"name\r\naa\r\nbb\r\n")
+        upload.seek(0)
+        assert [row["name"] async for row in csv_rows(upload, ItemIn)] == ["aa", "bb"]
 
 
 async def test_bytes_may_break_anywhere() -> None:

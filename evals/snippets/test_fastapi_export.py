@@ -53,6 +53,10 @@ def new_app(sessions: Sessions, exports: Exports) -> FastAPI:
     async def as_csv(sessions: SessionsDep) -> Response:
         return exports.csv(sessions, ENTRIES, "äll entries.csv")
 
+    @app.get("/sheet.csv")
+    async def as_sheet(sessions: SessionsDep) -> Response:
+        return exports.csv(sessions, ENTRIES, "sheet.csv", spreadsheet=True)
+
     @app.get("/entries.ndjson")
     async def as_ndjson(sessions: SessionsDep) -> Response:
         return exports.ndjson(sessions, ENTRIES, "entries.ndjson")
@@ -117,6 +121,15 @@ async def test_a_client_gets_every_row_under_the_name(
 async def test_an_empty_table_is_an_empty_export(client: httpx.AsyncClient) -> None:
     assert (await client.get("/entries.csv")).text == "id,title\r\n"
     assert (await client.get("/entries.ndjson")).text == ""
+
+
+async def test_a_sheet_has_no_formulas(
+    client: httpx.AsyncClient, sessions: Sessions
+) -> None:
+    async with sessions.begin() as session:
+        session.add(Entry(id=1, title="=1+1"))
+    assert (await client.get("/entries.csv")).text == "id,title\r\n1,=1+1\r\n"
+    assert (await client.get("/sheet.csv")).text == "\ufeffid,title\r\n1,'=1+1\r\n"
 
 
 async def test_a_client_that_goes_away_frees_its_connection(

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, Query
+from fastapi import Depends, FastAPI, Query, Response
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ForeignKey, MetaData, Select, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -18,6 +18,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from snippets.base import NAMING_CONVENTION
 from snippets.base import Base as PackBase
+from snippets.fastapi_export import Exports
 from snippets.fastapi_filters import Conditions, FilterQuery, Order, sort_query
 from snippets.fastapi_pagination import (
     CursorPage,
@@ -163,6 +164,15 @@ async def number_tasks(
     return OffsetPage[TaskRead].model_validate(page)
 
 
+exports = Exports()
+
+
+@app.get("/tasks.csv")
+async def export_tasks(sessions: Sessions, stmt: Tasks) -> Response:
+    columns = stmt.with_only_columns(Task.id, Owner.name).order_by(Task.id)
+    return exports.csv(sessions, columns, "tasks.csv")
+
+
 @pytest.fixture
 async def engine(engine: AsyncEngine, database: str) -> AsyncEngine:
     configure_folding(engine)
@@ -250,6 +260,12 @@ async def test_filters_order_search_and_pages_work_together(
     client: httpx.AsyncClient, query: str, expected: list[int]
 ) -> None:
     assert await everything(client, query) == expected
+
+
+async def test_an_export_has_the_rows_of_the_list(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/tasks.csv?q=apfel&label=red")
+    assert answer.text == "id,name\r\n1,Zoë\r\n4,Zoë\r\n"
+    assert (await client.get("/tasks.csv?colour=red")).status_code == 422
 
 
 @pytest.mark.parametrize(
