@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from contextlib import suppress
 
 import pytest
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from evals.harness.migrations import History
+from evals.snippets.test_migration_env import plain_env
 from evals.snippets.test_sqlite_recreate import BATCH, SCHEMA, VIEW, WIDEN, make, table
+from snippets.sqlite_rules import refuse_lost_rules
 
 
 @pytest.mark.parametrize("word", ["COLLATE NOCASE", "ON CONFLICT IGNORE", "AUTO"])
@@ -31,6 +35,76 @@ async def test_a_word_that_would_be_lost_stops_the_revision(
     assert await table(history) == (
         f"CREATE TABLE parent (id {key}, name VARCHAR(20) {name}, m INTEGER)"
     )
+
+
+@pytest.mark.parametrize("option", ["STRICT", "WITHOUT ROWID"])
+async def test_an_option_of_the_table_is_kept_or_stops_the_revision(
+    history: History, option: str
+) -> None:
+    """SQLAlchemy sees them since 2.1."""
+    parent = "CREATE TABLE parent (id INTEGER PRIMARY KEY, name TEXT, m INTEGER)"
+    await make(history, f"{parent} {option}")
+    body = WIDEN.replace("sa.String(50), existing_nullable=False", "sa.Text()")
+    history.revision("r1", None, body.replace("type_", "server_default='x', type_"))
+    with suppress(CommandError):
+        history.upgrade()
+    assert (await table(history)).rstrip().endswith(option)
+
+    refuse_lost_rules("parent", f"{parent}\n{option}", f"{parent} {option}")
+    with pytest.raises(CommandError, match=f"lose {option} of table parent"):
+        refuse_lost_rules("parent", f"{parent}\n{option}", parent)
+    # ON DELETE RESTRICT is another word.
+    refuse_lost_rules("parent", f"{parent} RESTRICT", parent)
+
+
+AGAIN = """
+def upgrade():
+    names = {"fk": "fk_%(table_name)s_%(column_0_name)s"}
+    with op.batch_alter_table("parent", naming_convention=names) as batch:
+        batch.alter_column("name", type_=sa.String(50))
+        batch.drop_constraint("fk_parent_m", type_="foreignkey")
+        batch.create_foreign_key("fk_parent_m", "house", ["m"], ["id"]{action})
+"""
+
+
+@pytest.mark.trap("cascade-lost")
+@pytest.mark.parametrize(
+    ("action", "word"),
+    [
+        ("ON DELETE CASCADE", "ON DELETE"),
+        ("on  update\ncascade", "ON UPDATE"),
+        ("DEFERRABLE INITIALLY DEFERRED", "DEFERRABLE"),
+    ],
+)
+async def test_what_a_foreign_key_at_a_column_does_is_lost_until_it_has_a_name(
+    history: History, action: str, word: str
+) -> None:
+    parent = "CREATE TABLE parent (id INTEGER PRIMARY KEY, name VARCHAR(20), m INTEGER"
+    other = ", o INTEGER, FOREIGN  KEY (o)\nREFERENCES house (id))"
+    await history.read("CREATE TABLE house (id INTEGER PRIMARY KEY)")
+    await history.read("INSERT INTO house VALUES (2)")
+    await make(history, f"{parent} REFERENCES house (id) {action}{other}")
+    history.revision("r1", None, WIDEN.replace("existing_nullable=False", ""))
+    with pytest.raises(CommandError, match=f"lose {word} of a foreign key .* parent:"):
+        history.upgrade()
+    assert action in await table(history)
+
+    await asyncio.to_thread(history.upgrade, env=plain_env(history))
+    assert word not in (await table(history)).upper()  # and nobody said it
+
+    await history.read("DELETE FROM alembic_version")
+    await history.read("DROP TABLE parent")
+    await make(history, f"{parent} REFERENCES house (id) {action}{other}")
+    option = {"ON D": "ondelete='CASCADE'", "ON U": "onupdate='CASCADE'"}
+    given = option.get(word[:4], "deferrable=True, initially='DEFERRED'")
+    history.revision("r1", None, AGAIN.replace("{action}", f", {given}"))
+    history.upgrade()
+    assert word in await table(history)
+    # In a clause of its own it is seen, and may go on purpose.
+    history.revision("r2", "r1", AGAIN.replace("{action}", ""))
+    history.upgrade()
+    assert word not in await table(history)
+    assert await history.read("SELECT id FROM parent") == [(1,)]
 
 
 UNNAMED = """CREATE TABLE parent (
