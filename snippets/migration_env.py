@@ -18,7 +18,7 @@ from sqlalchemy import URL, Connection, MetaData
 from .autogenerate import autogenerate_options
 from .migration_run import run_migrations
 from .model_discovery import import_models
-from .revision_check import load_revisions, refuse_unknown_revision
+from .revision_check import explain_conflict, load_revisions, refuse_unknown_revision
 from .sqlite_batch import safe_batch
 
 READING = {"check", "current", "history", "revision"}
@@ -109,7 +109,7 @@ def _migrate(connection: Connection, options: dict[str, Any]) -> None:
             " commit what you executed before"
         )
     try:
-        with safe_batch(connection) as guards:
+        with explain_conflict(), safe_batch(connection) as guards:
             context.configure(connection=connection, **options, **guards)
             refuse_unknown_revision()
             with context.begin_transaction():

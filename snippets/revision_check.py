@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 from alembic import context
 from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
+
+# duplicate_table (a table, an index, a sequence), duplicate_column, duplicate_object
+THERE_ALREADY = {"42P07", "42701", "42710"}
 
 
 def load_revisions() -> None:
@@ -38,3 +45,25 @@ def refuse_unknown_revision() -> None:
                 f"the database is at revision {head}, which this code does not have:"
                 " newer code migrated it; deploy that code, or downgrade with it first"
             )
+
+
+@contextmanager
+def explain_conflict() -> Generator[None, None, None]:
+    """Say what it means that a revision of the block makes what exists.
+
+    Raises:
+        CommandError: instead of that error of the database.
+    """
+    try:
+        yield
+    except DBAPIError as exc:
+        found = str(getattr(exc.orig, "__cause__", None) or exc.orig)
+        on_sqlite = "already exists" in found or "duplicate column name" in found
+        if not on_sqlite and getattr(exc.orig, "sqlstate", None) not in THERE_ALREADY:
+            raise
+        raise CommandError(
+            f"{found}: the database has what this revision makes, from create_all or"
+            " from a run that was not one transaction: compare the two, then drop what"
+            " is half done, or `alembic stamp` the revision whose schema it has (for"
+            " both, ask first)"
+        ) from exc
