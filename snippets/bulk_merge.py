@@ -44,7 +44,7 @@ class Merge:
     names: Sequence[str]
     key: Sequence[str]
     changed: Sequence[str]
-    index_where: ColumnElement[bool] | TextClause | None = None
+    index_where: ColumnElement[bool] | TextClause | None
 
     async def run(self, connection: AsyncConnection) -> tuple[int, int]:
         """Return how many rows are new, and how many were changed."""

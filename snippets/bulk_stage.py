@@ -68,6 +68,6 @@ def last_rows(
     for part in parts:
         if None in part:
             raise BadRow(first + part.index(None), "its key is NULL", *key)
-    last = dict(zip(zip(*parts, strict=True), range(len(rows)), strict=True))
+    last = {ident: place for place, ident in enumerate(zip(*parts, strict=True))}
     places = sorted(last.values())
     return [rows[place] for place in places], [first + place for place in places]

@@ -25,8 +25,6 @@ from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from .bulk_rows import BadRow, Values, bind, unwrapped
 
-Tuples = Sequence[tuple[Any, ...]]
-
 
 async def write(
     connection: AsyncConnection,
@@ -69,7 +67,7 @@ async def _copy(
     connection: AsyncConnection,
     table: TableClause,
     columns: Sequence[ColumnClause[Any]],
-    rows: Tuples,
+    rows: Sequence[tuple[Any, ...]],
     numbers: Sequence[int],
 ) -> None:
     driver: Any = (await connection.get_raw_connection()).driver_connection
@@ -108,9 +106,8 @@ def copy_error(
 
 def _plain(kind: TypeEngine[Any], dialect: Dialect) -> bool:
     """Tell whether a type needs no SQL around its values, and asyncpg knows it."""
-    if kind.bind_expression(bindparam("value", type_=kind)) is not None:
-        return False
-    return not isinstance(unwrapped(kind, dialect), UserDefinedType)
+    around = kind.bind_expression(bindparam("value"))
+    return around is None and not isinstance(unwrapped(kind, dialect), UserDefinedType)
 
 
 def in_schema(connection: AsyncConnection, table: Table) -> Table:

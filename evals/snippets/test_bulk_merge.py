@@ -6,7 +6,19 @@ import re
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import JSON, Integer, String, TypeDecorator, func, literal, select
+import pytest
+from sqlalchemy import (
+    JSON,
+    Index,
+    Integer,
+    String,
+    TypeDecorator,
+    false,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -58,6 +70,25 @@ class Shelf(Base):
     )
 
 
+class Seat(Base):
+    __tablename__ = "seat"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    row: Mapped[str]
+    guest: Mapped[str]
+    left: Mapped[bool] = mapped_column(default=False)
+
+    __table_args__ = (
+        Index(
+            "one_guest",
+            "row",
+            unique=True,
+            sqlite_where=left == false(),
+            postgresql_where=left == false(),
+        ),
+    )
+
+
 async def merge(
     session: AsyncSession, changed: list[str], **values: list[Any]
 ) -> tuple[int, int]:
@@ -71,7 +102,7 @@ async def merge(
     async with session.begin_nested():
         connection = await session.connection()
         async with staged(connection, target, values, numbers) as stage:
-            rule = Merge(target, stage, list(values), ["path"], changed)
+            rule = Merge(target, stage, list(values), ["path"], changed, None)
             return await rule.run(connection)
 
 
@@ -131,7 +162,7 @@ async def test_the_order_of_text_is_that_of_its_bytes_on_postgresql(
         connection = await session.connection()
         async with staged(connection, target, values, [1, 2]) as stage:
             with statements() as sent:
-                rule = Merge(target, stage, key, key, [])
+                rule = Merge(target, stage, key, key, [], None)
                 assert await rule.run(connection) == (2, 0)
     order = [line for sql in sent for line in re.findall("ORDER BY .*? ON", sql)]
     text = [f'CAST(c{i} AS TEXT) COLLATE "C"' for i in (1, 2)]
@@ -140,3 +171,36 @@ async def test_the_order_of_text_is_that_of_its_bytes_on_postgresql(
         "sqlite": [],
         "postgresql": [expected],
     }[database]
+
+
+@pytest.mark.parametrize("changed", [["guest"], []])
+async def test_the_key_may_be_that_of_a_partial_index(
+    session: AsyncSession, changed: list[str]
+) -> None:
+    session.add_all(
+        [Seat(row="a", guest="Ann", left=True), Seat(row="b", guest="Bob", left=False)]
+    )
+    await session.flush()
+    target = Target.of(Seat)
+    values: dict[str, list[Any]] = {
+        "row": ["a", "b"],
+        "guest": ["Cid", "Dan"],
+        "left": [False, False],
+    }
+    async with session.begin_nested():
+        connection = await session.connection()
+        async with staged(connection, target, values, [1, 2]) as stage:
+            live = Seat.left == false()
+            rule = Merge(target, stage, list(values), ["row"], changed, live)
+            assert await rule.run(connection) == (1, len(changed))
+    stmt = select(Seat.guest).order_by(Seat.guest)
+    last = "Dan" if changed else "Bob"
+    assert (await session.scalars(stmt)).all() == sorted(["Ann", "Cid", last])
+
+
+async def test_another_constraint_than_the_key_is_no_conflict_to_pass_over(
+    session: AsyncSession,
+) -> None:
+    await merge(session, [], path=["/a"], id=[1])
+    with pytest.raises(IntegrityError):
+        await merge(session, [], path=["/b"], id=[1])

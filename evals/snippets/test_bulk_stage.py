@@ -22,6 +22,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 class Size(Enum):
     SMALL = "small"
+    LARGE = "large"
 
 
 class Base(DeclarativeBase):
@@ -36,6 +37,7 @@ class Box(Base):
     tags: Mapped[list[str]] = mapped_column(JSON)
     packed_at: Mapped[datetime] = mapped_column("packed at", UtcDateTime)
     weight: Mapped[float]
+    of: Mapped[str]  # a word that each database reserves
 
 
 class Lid(Base):
@@ -49,19 +51,26 @@ VALUES: dict[str, list[Any]] = {
     "size": [Size.SMALL, None],
     "tags": [["a"], None],
     "weight": [1.5, 2.0],
+    "of": ["tin", "tin"],
 }
 
 
 async def test_the_rows_are_there_with_the_types_of_their_columns(
-    session: AsyncSession,
+    session: AsyncSession, database: str
 ) -> None:
+    session.add(
+        Box(size=Size.LARGE, tags=[], packed_at=NOON, weight=9.0, of="the table's own")
+    )
+    await session.flush()
     async with session.begin_nested():
         connection = await session.connection()
         async with staged(connection, Target.of(Box), VALUES, [1, 2]) as stage:
             first, second = (await connection.execute(select(stage))).all()
-            assert tuple(first) == (NOON, Size.SMALL, ["a"], 1.5)
-            assert tuple(second) == (NOON, None, None, 2.0)
-            assert (await session.scalars(select(func.count(Box.id)))).one() == 0
+            assert tuple(first) == (NOON, Size.SMALL, ["a"], 1.5, "tin")
+            assert tuple(second) == (NOON, None, None, 2.0, "tin")
+            assert (await session.scalars(select(func.count(Box.id)))).one() == 1
+            temporary = {"sqlite": "temp", "postgresql": "pg_temp"}[database]
+            assert stage.schema == temporary
 
 
 async def test_one_may_follow_another_and_none_is_left(

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from snippets.bulk_insert import bulk_insert
-from snippets.bulk_rows import ABSENT, BadRow
+from snippets.bulk_rows import ABSENT, BadRow, Gaps
 from snippets.bulk_target import Target
 
 
@@ -119,3 +119,37 @@ def test_a_table_is_known_by_the_keys_of_its_columns() -> None:
     target = Target.of(Table("plain", MetaData(), *columns))
     assert list(target.columns) == ["ab", "c"]
     assert target.fixed == {}
+    assert target.version is None
+
+
+class Note(Base):
+    __tablename__ = "note"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[str] = mapped_column(primary_key=True)
+    revision: Mapped[int | None] = mapped_column()
+
+
+class Counted(Base):
+    """The server makes its version."""
+
+    __tablename__ = "counted"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    revision: Mapped[int] = mapped_column(server_default="1")
+
+    __mapper_args__ = {  # noqa: RUF012
+        "version_id_col": revision,
+        "version_id_generator": False,
+    }
+
+
+def test_a_plain_class_has_nothing_that_every_row_has() -> None:
+    target = Target.of(Note)
+    assert (target.fixed, target.version) == ({}, None)
+    assert target.primary_key == ["id", "place"]
+    counted = Target.of(Counted)
+    assert (counted.fixed, counted.version is not None) == ({}, True)
+
+
+def test_rows_of_the_same_keys_leave_no_gaps() -> None:
+    assert type(collect({"name": "a"}, {"name": "b"})["name"]) is list
+    assert type(collect({"name": "a"}, {"legs": 3})["name"]) is Gaps

@@ -16,7 +16,7 @@ from sqlalchemy.types import UserDefinedType
 from evals.harness.observe import Statements
 from snippets.base import NAMING_CONVENTION
 from snippets.bulk_rows import BadRow, Values
-from snippets.bulk_write import in_schema, write
+from snippets.bulk_write import copy_error, in_schema, write
 from snippets.database_error import as_domain_error
 from snippets.domain_error import AlreadyExists, InvalidValue
 
@@ -134,6 +134,7 @@ async def test_what_the_database_refuses_is_sqlalchemys_error(
         orig: Any = long.value.orig
         assert orig.sqlstate == orig.pgcode == "22001"
         assert long.value.__notes__ == ["COPY shelf, line 1, column na me"]
+        assert long.value.params is None
     assert (await session.scalars(select(Shelf.name))).all() == ["a"]
 
 
@@ -177,12 +178,14 @@ async def count(engine: AsyncEngine) -> int:
 async def test_a_table_goes_into_the_schema_that_the_connection_says(
     engine: AsyncEngine, database: str
 ) -> None:
-    other = {"sqlite": "temp", "postgresql": "pg_temp"}[database]
+    other = {"sqlite": "temp", "postgresql": "other"}[database]
     async with engine.connect() as plain:
         connection: AsyncConnection = await plain.execution_options(
             schema_translate_map={None: other}
         )
         assert in_schema(connection, SHELF).schema == other
+        if database == "postgresql":
+            await connection.exec_driver_sql(f"CREATE SCHEMA {other}")
         await connection.exec_driver_sql(f"CREATE TABLE {other}.shelf (id int)")
         async with connection.begin_nested():
             table = in_schema(connection, SHELF)
@@ -207,3 +210,19 @@ async def test_a_sequence_counts(session: AsyncSession) -> None:
     await put(session, Base.metadata.tables["queue"], note=["a", "b"])
     found = (await session.scalars(select(Queue.id).order_by(Queue.note))).all()
     assert found[1] == found[0] + 1
+
+
+async def test_values_are_those_of_the_keys(session: AsyncSession) -> None:
+    connection = await session.connection()
+    with pytest.raises(BadRow, match=r"^row 11: it is empty$"):
+        await write(connection, SHELF, [], {}, [11, 12])
+    for table, key in (SHELF, "id"), (ODD, "folded"):
+        with pytest.raises(ValueError, match=r"is (shorter|longer) than"):
+            await write(connection, table, [key], {key: ["1"], "size": [1]}, [11])
+
+
+async def test_an_error_may_come_without_its_place(session: AsyncSession) -> None:
+    connection = await session.connection()
+    error = copy_error(Exception("the server stops"), "57P01", connection, SHELF)
+    assert (type(error), error.__notes__) == (DBAPIError, [""])
+    assert "the server stops" in str(error)
