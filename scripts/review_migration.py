@@ -19,7 +19,8 @@ Each operation of upgrade() gets the worst of these verdicts that applies:
 Tables that the reviewed revisions themselves create are empty, so that nearly all is
 safe on them. That holds for the tables of one revision, of the files that are named
 together, and after --since (--since base: no database exists yet). The other
-revisions of the same directory are read to know what is there, and not judged.
+revisions of the same directory are read to know what is there, and not judged. Helpers
+that a revision imports from the same repository are read as they are today.
 PostgreSQL is assumed, and SQLite too where a revision uses batch mode. Calls of this
 pack's online_*.py and backfill.py are known; a copy must keep the file's name.
 

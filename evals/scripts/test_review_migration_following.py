@@ -6,16 +6,19 @@ blocks: each revision here is small and the form is one that was met in a histor
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 
+from evals.harness.postgres import OwnServer
 from scripts import review_migration
 from scripts.reviewing.source import read_file
 from scripts.reviewing.sql import read_sql
@@ -664,7 +667,7 @@ BATCHED = {
 def test_the_batch_copies_when_alembic_copies(
     column: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = {
+    made: dict[str, sa.Column[Any]] = {
         "Column": sa.Column("x", sa.Text()),
         "y": sa.Column("x", sa.Text(), server_default="y"),
         "text": sa.Column("x", sa.Text(), server_default=sa.text("'y'")),
@@ -799,3 +802,72 @@ def test_an_import_for_the_type_checker_is_no_import(
     """
     review_migration.main([str(write(tmp_path, "pass", module)), "--json"])
     assert "application-import" not in capsys.readouterr().out
+
+
+def test_a_copy_on_sqlite_loses_an_expression_index_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = "with op.batch_alter_table('parcel') as b:\n    b.alter_column('{0}',"
+    again += " nullable=True)\n"
+    made = "op.create_index('i', 'parcel', [sa.text('lower(note)')])\n"
+    path = write(tmp_path, made + again.format("note") + again.format("size"))
+    found = judged(capsys, path)
+    loses = {"sqlite-recreate", "sqlite-recreate-drops"}
+    assert found["alter_column parcel.note"] == loses
+    assert found["alter_column parcel.size"] == {"sqlite-recreate"}
+    path = write(tmp_path, again.format("note") + made + again.format("size"))
+    found = judged(capsys, path)
+    assert found["alter_column parcel.note"] == {"sqlite-recreate"}
+    assert found["alter_column parcel.size"] == loses
+
+
+ENUM = "sa.Enum({}, name='{}')"
+OLD, NEW = ENUM.format("'a'", "mood"), ENUM.format("'a', 'b'", "mood")
+CHANGED = "op.alter_column('parcel', 'mood', existing_type={}, type_={})"
+ADD = "op.execute(\"ALTER TYPE mood ADD VALUE 'b'\")\n"
+# A change of a column from one sa.Enum to another, and whether nothing comes of it.
+ENUMS = {
+    CHANGED.format(OLD, NEW): True,
+    CHANGED.format(NEW, OLD): True,
+    CHANGED.format(OLD, NEW.replace("sa.Enum", "postgresql.ENUM")): True,
+    CHANGED.format(OLD, OLD): False,
+    CHANGED.format(OLD, NEW.replace("mood", "other")): False,
+    CHANGED.format(OLD, "sa.Enum(Mood, name='mood')"): False,
+    CHANGED.format("sa.Text()", NEW): False,
+    CHANGED.format(OLD, NEW.replace(")", ", native_enum=False)")): False,
+    ADD + CHANGED.format(OLD, NEW): False,
+    "op.execute('ALTER TYPE mood RENAME TO old')\n"
+    f"{NEW}.create(op.get_bind())\n{CHANGED.format(OLD, NEW)}": False,
+}
+
+
+@pytest.mark.parametrize("upgrade", ENUMS)
+def test_a_change_from_an_enum_to_itself_does_nothing(
+    upgrade: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, upgrade, "from enum import Enum as E\nclass Mood(E): a = 1")
+    found = judged(capsys, path)["alter_column parcel.mood"]
+    assert ("enum-unchanged" in found) is ENUMS[upgrade]
+
+
+async def test_postgresql_keeps_an_enum_that_alembic_changes_to_itself(
+    server: OwnServer,
+) -> None:
+    sent = io.StringIO()
+    context = MigrationContext.configure(
+        dialect_name="postgresql", opts={"as_sql": True, "output_buffer": sent}
+    )
+    Operations(context).alter_column(
+        "parcel",
+        "mood",
+        existing_type=sa.Enum("a", name="mood"),
+        type_=sa.Enum("a", "b", name="mood"),
+    )
+    url = str(server.url).replace("postgresql+asyncpg", "postgresql")
+    connection = await asyncpg.connect(url)
+    await connection.execute("CREATE TYPE mood AS ENUM ('a')")
+    await connection.execute("CREATE TABLE parcel (mood mood)")
+    await connection.execute(sent.getvalue())
+    with pytest.raises(asyncpg.InvalidTextRepresentationError):
+        await connection.execute("INSERT INTO parcel VALUES ('b')")
+    await connection.close()

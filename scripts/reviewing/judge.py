@@ -396,6 +396,10 @@ class Judge:
             yield Reason("type-loses", f"{spell(old)} to {spell(new)}")
         if not self.postgresql(op):
             return
+        if new.enum and new.name == old.name and "values" in op.facts:
+            kinds = ("add_value", "rename_type", "create_enum", "drop_type")
+            if all(o.name != new.name for kind in kinds for o in self.here(kind)):
+                yield Reason("enum-unchanged", ", ".join(op.facts["values"]))
         if new.enum and new.name != old.name:
             if new.enum not in self.state.enums:
                 yield Reason("enum-not-created", new.enum)
@@ -696,6 +700,8 @@ class Judge:
             left_out = self.lost(table, batch) if table else []
             if left_out and "table_args" not in batch.kwargs:
                 yield Reason("sqlite-recreate-drops", ", ".join(left_out))
+            if table is not None:
+                table.left_out.clear()
 
     def lost(self, table: Table, batch: object) -> list[str]:
         """Return what the copy of a table leaves out."""

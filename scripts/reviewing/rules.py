@@ -202,6 +202,14 @@ RULES: dict[str, Rule] = {
         'postgresql_using="column::type"',
         "live-schema",
     ),
+    "enum-unchanged": Rule(
+        "fails",
+        "a change of an enum's column to the same enum adds and removes no value on"
+        " PostgreSQL: {other}",
+        "ALTER TYPE ... ADD VALUE IF NOT EXISTS in an autocommit_block(), in a revision"
+        " of its own; to remove a value, a new type and postgresql_using",
+        "enum-values",
+    ),
     "enum-left-behind": Rule(
         "fails",
         "downgrade() drops the table and leaves the type {other}: the next"

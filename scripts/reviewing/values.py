@@ -378,6 +378,14 @@ def read_enum(made: Made) -> Type:
     return Type(name or "enum", enum=name if made_here else "")
 
 
+def enum_values(value: Any) -> set[str]:
+    """Return the values of a native enum, if the file tells all of them."""
+    made = value.root() if isinstance(value, Made) else Made("")
+    if not read_type(made).enum or not all(isinstance(v, str) for v in made.args):
+        return set()
+    return {*made.args}
+
+
 def read_default(value: Any) -> str | None:
     """Return a server_default as SQL; HOLE where it is not known."""
     if value is None:
@@ -558,6 +566,9 @@ def alter_column(made: Made) -> Iterator[Operation]:
         facts["type"] = read_type(kwargs["type_"])
     if kwargs.get("existing_type") is not None:
         facts["old_type"] = read_type(kwargs["existing_type"])
+    before, after = (enum_values(kwargs.get(k)) for k in ("existing_type", "type_"))
+    if before and after and before != after:
+        facts["values"] = sorted(before ^ after)
     if "server_default" in kwargs and kwargs["server_default"] is not False:
         facts["default"] = read_default(kwargs["server_default"])
     new = kwargs.get("new_column_name", kwargs.get("name"))
