@@ -101,7 +101,8 @@ async def _insert(
     known: dict[str, Sequence[Any]] = {**given}
     for key in () if postgresql else unknown:
         # The transaction holds the write lock, so they follow each other.
-        last: int = (await connection.scalar(select(func.last_insert_rowid()))) or 0
+        counter = await connection.execute(select(func.last_insert_rowid()))
+        last: int = counter.scalar_one()
         known[key] = range(last - len(rows) + 1, last + 1)
     return known
 
@@ -116,5 +117,5 @@ async def _next(
     value: Any = func.nextval(Cast(counter, REGCLASS))
     if isinstance(column.default, Counter):  # which belongs to no column
         value = column.default.next_value()
-    series = func.generate_series(1, number).table_valued("number")
-    return list(await connection.scalars(select(value).select_from(series)))
+    stmt = select(value).select_from(func.generate_series(1, number))
+    return list(await connection.scalars(stmt))

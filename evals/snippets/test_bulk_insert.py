@@ -228,13 +228,14 @@ async def test_what_the_session_holds_is_written_before(session: AsyncSession) -
     assert await bulk_insert(session, Leaf, [{"book_id": 7}]) == 1
 
 
+@pytest.mark.parametrize("bulk", [bulk_insert, bulk_insert_keys])
 async def test_a_bad_row_in_the_middle_leaves_nothing_and_the_transaction_goes_on(
-    session: AsyncSession,
+    session: AsyncSession, bulk: Any
 ) -> None:
     rows = list(books(30))
     rows[17]["isbn"] = "A3"
     with pytest.raises(IntegrityError) as caught:
-        await bulk_insert(session, Book, rows, batch=10)
+        await bulk(session, Book, rows, batch=10)
     error = as_domain_error(caught.value, Base.metadata)
     assert isinstance(error, AlreadyExists)
     assert error.fields == ("book number",)
@@ -242,10 +243,11 @@ async def test_a_bad_row_in_the_middle_leaves_nothing_and_the_transaction_goes_o
 
     rows[17] = {"isbn": "A17", "printed_at": datetime(2026, 1, 1)}
     with pytest.raises(BadRow) as bad:
-        await bulk_insert(session, Book, rows, batch=10)
+        await bulk(session, Book, rows, batch=10)
     assert (bad.value.number, bad.value.fields) == (18, ("printed_at",))
     assert await count(session) == 0
-    assert await bulk_insert(session, Book, books(5)) == 5
+    await bulk(session, Book, books(5))
+    assert await count(session) == 5
 
 
 async def test_a_generator_that_raises_leaves_nothing(session: AsyncSession) -> None:
