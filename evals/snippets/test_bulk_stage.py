@@ -30,14 +30,14 @@ class Base(DeclarativeBase):
 
 
 class Box(Base):
-    __tablename__ = "box"
+    __tablename__ = "of"  # a word that only the two databases reserve
 
     id: Mapped[int] = mapped_column(primary_key=True)
     size: Mapped[Size]
     tags: Mapped[list[str]] = mapped_column(JSON)
     packed_at: Mapped[datetime] = mapped_column("packed at", UtcDateTime)
     weight: Mapped[float]
-    of: Mapped[str]  # a word that each database reserves
+    of: Mapped[str]
 
 
 class Lid(Base):

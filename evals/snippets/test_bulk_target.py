@@ -129,6 +129,14 @@ class Note(Base):
     revision: Mapped[int | None] = mapped_column()
 
 
+class Page(Base):
+    __tablename__ = "page"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    revision: Mapped[int] = mapped_column()
+
+    __mapper_args__ = {"version_id_col": revision}  # noqa: RUF012
+
+
 class Counted(Base):
     """The server makes its version."""
 
@@ -146,6 +154,7 @@ def test_a_plain_class_has_nothing_that_every_row_has() -> None:
     target = Target.of(Note)
     assert (target.fixed, target.version) == ({}, None)
     assert target.primary_key == ["id", "place"]
+    assert Target.of(Page).fixed == {"revision": 1}
     counted = Target.of(Counted)
     assert (counted.fixed, counted.version is not None) == ({}, True)
 
