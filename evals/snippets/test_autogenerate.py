@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any
@@ -207,3 +208,160 @@ async def test_a_type_of_one_database_is_written_with_its_import(
     assert "postgresql.ARRAY(" in text
     assert differences(history) == ""
     await history.read("SELECT tags FROM parcel")
+
+
+TWO = """
+class Parcel(Base):
+    __tablename__ = "parcel"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    a = mapped_column({a})
+    b = mapped_column({b})
+    __table_args__ = ({args})
+"""
+
+
+def two(
+    a: str = "sa.Integer, nullable=False", b: str = "sa.String(20)", args: str = ""
+) -> str:
+    return TWO.format(a=a, b=b, args=args)
+
+
+def ix(options: str = "", name: str = "ix") -> str:
+    return two(args=f"sa.Index({name!r}, 'b', {options}),")
+
+
+def ck(condition: str, name: str = "ck") -> str:
+    return two(args=f"sa.CheckConstraint({condition!r}, name={name!r}),")
+
+
+def lower(function: str) -> str:
+    return two(args=f"sa.Index('ix', sa.text('{function}(b)')),")
+
+
+def unique(option: str) -> str:
+    return two(args=f"sa.UniqueConstraint('a', name='uq', {option}),")
+
+
+# What a model had and has now, where autogenerate sees no difference.
+BLIND = {
+    "condition of a CHECK": (ck("a > 0"), ck("a > 1")),
+    "INCLUDE": (ix(), ix("postgresql_include=['a']")),
+    "USING": (ix(), ix("postgresql_using='hash'")),
+    "opclass": (ix(), ix("postgresql_ops={'b': 'text_pattern_ops'}")),
+    "WHERE": (
+        ix("sqlite_where=sa.text('a > 0'), postgresql_where=sa.text('a > 0')"),
+        ix("sqlite_where=sa.text('a > 1'), postgresql_where=sa.text('a > 1')"),
+    ),
+    "primary key": (two(), two("sa.Integer, primary_key=True")),
+    "DEFERRABLE of UNIQUE": (unique(""), unique("deferrable=True")),
+    "Computed": (
+        two("sa.Integer, sa.Computed('id * 1', persisted=True)"),
+        two("sa.Integer, sa.Computed('id * 2', persisted=True)"),
+    ),
+    "collation": (two(), two(b="sa.String(20, collation='C')")),
+    "length": (two(), two(b="sa.String")),
+    "value of an enum removed": (
+        two("sa.Enum('a', 'b', name='kind')"),
+        two("sa.Enum('a', name='kind')"),
+    ),
+}
+# Where it sees one: on both, or on PostgreSQL only.
+SEEN = {
+    "CHECK of another name": (ck("a > 0"), ck("a > 1", "ck2"), "ck2"),
+    "index of another name": (ix(), ix("postgresql_using='hash'", "ix2"), "ix2"),
+    "DEFERRABLE of a foreign key": (
+        two("sa.Integer, sa.ForeignKey('parcel.id')"),
+        two("sa.Integer, sa.ForeignKey('parcel.id', deferrable=True)"),
+        "add_fk",
+    ),
+    "Identity": (two(), two("sa.Integer, sa.Identity()"), "modify_default"),
+    "comment": (
+        two(),
+        two("sa.Integer, nullable=False, comment='kilos'"),
+        "postgresql: modify_comment",
+    ),
+    "expression": (lower("lower"), lower("upper"), "postgresql: add_index"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Computed default on parcel.a cannot be modified")
+@pytest.mark.parametrize("change", BLIND)
+async def test_a_change_that_autogenerate_does_not_see(
+    history: History, change: str
+) -> None:
+    before, after = BLIND[change]
+    generate(history, before)
+    history.models(after)
+    assert differences(history) == ""
+    assert await history.read("SELECT a, b FROM parcel") == []
+
+
+@pytest.mark.filterwarnings("ignore:autogenerate skipping")
+@pytest.mark.parametrize("change", SEEN)
+async def test_a_change_that_it_sees(
+    history: History, change: str, database: str
+) -> None:
+    before, after, word = SEEN[change]
+    if "CHECK" in change and find_spec("alembic.ext") is None:
+        return  # it came with a later Alembic than the oldest that we support
+    generate(history, before)
+    history.models(after)
+    found = differences(history)
+    only, _, word = word.rpartition(": ")
+    assert (word in found) is (only in ("", database))
+    assert await history.read("SELECT a, b FROM parcel") == []
+
+
+async def test_a_rule_inside_of_a_column_is_found_late(
+    history: History, database: str
+) -> None:
+    """Not when its table is made."""
+    if find_spec("alembic.ext") is None:
+        return
+    rule = "sa.Integer, sa.CheckConstraint('a > 0', name='ck')"
+    text = generate(history, two(rule))
+    assert "a > 0" not in text
+    assert "ck_parcel_ck" in differences(history)
+    assert await history.read("SELECT a FROM parcel") == []
+
+
+async def test_what_is_no_table_is_left_alone(history: History, database: str) -> None:
+    generate(history, two())
+    statements = {
+        "sqlite": [
+            "CREATE TRIGGER t AFTER INSERT ON parcel BEGIN SELECT 1; END",
+        ],
+        "postgresql": [
+            "CREATE EXTENSION vector",
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " RETURN NEW; END $$",
+            "CREATE TRIGGER t BEFORE INSERT ON parcel FOR EACH ROW"
+            " EXECUTE FUNCTION f()",
+        ],
+    }
+    view = "CREATE VIEW heavy AS SELECT * FROM parcel"
+    for statement in (view, *statements[database]):
+        await history.read(statement)
+    assert differences(history) == ""
+
+
+@pytest.mark.trap("expression-index-skipped")
+async def test_an_index_on_an_expression_is_not_made_on_sqlite(
+    history: History, database: str
+) -> None:
+    generate(history, two())
+    history.models(lower("lower"))
+    if database == "sqlite":
+        with pytest.warns(UserWarning, match="skipping metadata-specified"):
+            assert differences(history) == ""
+    else:
+        assert "add_index" in differences(history)
+    body = (
+        "def upgrade():\n    op.create_index('ix', 'parcel', [sa.text('lower(b)')])\n"
+    )
+    history.revision("by_hand", await history.version(), body)
+    history.upgrade()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        assert differences(history) == ""
+    await history.read("DROP INDEX ix")
