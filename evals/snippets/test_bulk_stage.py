@@ -30,14 +30,14 @@ class Base(DeclarativeBase):
 
 
 class Box(Base):
-    __tablename__ = "of"  # a word that only the two databases reserve
+    __tablename__ = "window"  # a word that PostgreSQL reserves, and SQL did not
 
     id: Mapped[int] = mapped_column(primary_key=True)
     size: Mapped[Size]
     tags: Mapped[list[str]] = mapped_column(JSON)
     packed_at: Mapped[datetime] = mapped_column("packed at", UtcDateTime)
     weight: Mapped[float]
-    of: Mapped[str]
+    metal: Mapped[str]
 
 
 class Lid(Base):
@@ -51,16 +51,14 @@ VALUES: dict[str, list[Any]] = {
     "size": [Size.SMALL, None],
     "tags": [["a"], None],
     "weight": [1.5, 2.0],
-    "of": ["tin", "tin"],
+    "metal": ["tin", "tin"],
 }
 
 
 async def test_the_rows_are_there_with_the_types_of_their_columns(
     session: AsyncSession, database: str
 ) -> None:
-    session.add(
-        Box(size=Size.LARGE, tags=[], packed_at=NOON, weight=9.0, of="the table's own")
-    )
+    session.add(Box(size=Size.LARGE, tags=[], packed_at=NOON, weight=9.0, metal="iron"))
     await session.flush()
     async with session.begin_nested():
         connection = await session.connection()
