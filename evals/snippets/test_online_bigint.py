@@ -255,11 +255,13 @@ async def test_the_column_keeps_all_that_it_had(
             'CREATE UNIQUE INDEX "Uq van" ON parcel USING btree'
             " (id DESC, van_id DESC NULLS LAST) INCLUDE (weight)",
             "ALTER TABLE parcel ADD CONSTRAINT uq_code UNIQUE (van_id, code)",
+            "ALTER TABLE parcel ADD COLUMN old_van_id INTEGER REFERENCES van (id)",
+            "CREATE INDEX ix_all ON parcel (old_van_id, van_id) WITH (fillfactor=70)",
             "CREATE SCHEMA other",
-            "CREATE TABLE other.van (id INTEGER PRIMARY KEY)",
-            "INSERT INTO other.van VALUES (1), (2)",
+            "CREATE TABLE other.lorry (id INTEGER PRIMARY KEY)",
+            "INSERT INTO other.lorry VALUES (1), (2)",
             'ALTER TABLE parcel ADD CONSTRAINT "Fk other" FOREIGN KEY (van_id)'
-            " REFERENCES other.van (id) ON UPDATE CASCADE DEFERRABLE",
+            " REFERENCES other.lorry (id) ON UPDATE CASCADE DEFERRABLE",
         ):
             await history.read(statement)
 
@@ -378,8 +380,15 @@ async def test_it_runs_again_after_a_failure_at_any_statement(
         "CREATE VIEW heavy AS SELECT van_id FROM parcel",
         "ALTER TABLE parcel ADD CONSTRAINT both_keys UNIQUE (id, van_id) DEFERRABLE",
         "CREATE STATISTICS together ON van_id, code FROM parcel",
+        "CREATE INDEX ix_mixed ON parcel (van_id, (code + 1))",
+        "ALTER TABLE parcel ADD EXCLUDE USING btree (id WITH =, van_id WITH =)",
+        "UPDATE pg_index SET indisvalid = false"
+        " WHERE indexrelid = 'ix_parcel_van'::regclass",
     ],
-    ids=["partial", "expression", "check", "view", "deferrable", "statistics"],
+    ids=[
+        *("partial", "expression", "check", "view", "deferrable", "statistics"),
+        *("mixed", "exclusion", "invalid"),
+    ],
 )
 @pytest.mark.usefixtures("vans")
 async def test_what_would_go_with_the_old_column_stops_it_before_it_begins(
@@ -393,6 +402,26 @@ async def test_what_would_go_with_the_old_column_stops_it_before_it_begins(
     with pytest.raises(DBAPIError, match="uses the column: drop it, and make it anew"):
         await upgrade(history, WIDEN[0])
     assert len(await columns(history)) == 4
+
+
+@pytest.mark.usefixtures("vans")
+async def test_the_build_of_an_index_may_take_its_time(
+    history: History, shop: AsyncEngine, database: str
+) -> None:
+    if database == "postgresql":
+        await history.read(
+            "CREATE FUNCTION need_time() RETURNS event_trigger LANGUAGE plpgsql AS $$"
+            " BEGIN IF current_query() LIKE 'CREATE INDEX%'"
+            " AND (current_setting('statement_timeout') <> '0'"
+            " OR current_setting('lock_timeout') <> '0')"
+            " THEN RAISE EXCEPTION 'limited'; END IF; END $$"
+        )
+        await history.read(
+            "CREATE EVENT TRIGGER need_time ON ddl_command_start"
+            " EXECUTE FUNCTION need_time()"
+        )
+    await upgrade(history, WIDEN[0])
+    assert await history.version() == "r0"
 
 
 async def test_a_part_of_the_key_is_refused(
