@@ -14,7 +14,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from sqlalchemy import ColumnElement, column, false, func, literal, select, table
+from sqlalchemy import ColumnElement, column, func, literal, select, table
 from sqlalchemy.dialects.postgresql import REGCONFIG
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute
@@ -49,8 +49,6 @@ class FullText:
     def matches(self, text: str) -> ColumnElement[Any]:
         """Return the condition; nothing matches a text without words."""
         groups = parse_query(text)
-        if not groups:
-            return false()
         found = select(self.index.c.rowid).where(self._match(groups))
         return _by_dialect(
             self.vector.bool_op("@@")(self._query(groups)), self.key.in_(found)

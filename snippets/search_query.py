@@ -18,7 +18,7 @@ TERM = re.compile(r'(-?)(?:"([^"]*)"?|([^\s"]+))')
 UNSENDABLE = re.compile("['\"\\\\*\0\ud800-\udfff]")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Term:
     """A word, or words one behind the other."""
 
