@@ -38,6 +38,10 @@ EMPTIED = {
     "if context.is_offline_mode():\n    op.execute('DELETE FROM parcel')": True,
     "if op.get_bind().dialect.name == 'sqlite':\n"
     "    op.execute('DELETE FROM parcel')": True,
+    "try:\n    op.execute('DELETE FROM parcel')\nexcept Exception:\n    pass": False,
+    "try:\n    pass\nexcept Exception:\n    op.execute('DELETE FROM parcel')": True,
+    "match input():\n    case 'x':\n        op.execute('DELETE FROM parcel')": True,
+    "op.execute('DELETE FROM parcel' if input() else 'SELECT 1')": True,
     "op.execute('DELETE FROM parcel')\nop.execute('INSERT INTO parcel VALUES (1)')": (
         True
     ),
@@ -57,6 +61,25 @@ def test_a_required_column_fails_unless_the_table_was_emptied_before(
     found = judged(capsys, write(tmp_path, f"{emptied}\n{REQUIRED}", model))
     rules = {"not-null-without-default"} if EMPTIED[emptied] else set()
     assert found["add_column parcel.x"] == {"insert-blocked", *rules}
+
+
+def test_a_table_that_is_emptied_on_one_way_is_empty_to_the_end_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upgrade = f"""
+    if context.is_offline_mode():
+        op.execute("DELETE FROM parcel")
+        if input():
+            {REQUIRED.replace("'x'", "'y'")}
+        {REQUIRED}
+    else:
+        {REQUIRED.replace("'x'", "'z'")}
+    {REQUIRED.replace("'x'", "'w'")}
+    """
+    found = judged(capsys, write(tmp_path, upgrade))
+    fails = {"not-null-without-default"}
+    said = {name[-1]: fails <= rules for name, rules in found.items() if "add" in name}
+    assert said == {"y": False, "x": False, "z": True, "w": True}
 
 
 def test_an_emptied_table_is_empty_under_its_new_name(
@@ -333,3 +356,32 @@ def test_a_column_that_this_deploy_adds_is_its_own_under_the_table_s_new_name(
     assert found["drop_column box.x"] == set()
     found = judged(capsys, write(tmp_path, upgrade.format("note")))
     assert found["drop_column box.note"] == {"column-dropped"}
+
+
+# A type that a revision creates before it adds a column of it, by its class.
+CLASSES = {
+    "sa.Enum(Mood).create(op.get_bind())": set[str](),
+    "sa.Enum(Row.Mood).create(op.get_bind())": set[str](),
+    "sa.Enum(depot.Mood).create(op.get_bind())": set[str](),
+    "sa.Enum(Other).create(op.get_bind())": {"enum-not-created"},
+    "sa.Enum(Mood, name='other').create(op.get_bind())": {"enum-not-created"},
+}
+
+
+@pytest.mark.parametrize("made", CLASSES)
+def test_an_enum_without_a_name_has_that_of_its_class_in_lower_case(
+    made: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = """
+    import enum
+    import depot
+    class Mood(enum.Enum):
+        a = 1
+    class Other(enum.Enum):
+        a = 1
+    class Row(Base):
+        __tablename__ = "row"
+    """
+    column = "op.add_column('parcel', sa.Column('m', sa.Enum('a', name='mood')))"
+    found = judged(capsys, write(tmp_path, f"{made}\n{column}", module))
+    assert found["add_column parcel.m"] == CLASSES[made]

@@ -48,7 +48,7 @@ class Recorder:
         self.databases = DATABASES
         self.autocommit = False
         self.repeated = False
-        self.doubtful = False  # on a way that may not be taken
+        self.ways: tuple[int, ...] = ()  # to here that may not be taken
         self.line = 0
 
     def emit(
@@ -61,7 +61,7 @@ class Recorder:
         op.databases &= self.databases
         op.autocommit = op.autocommit or self.autocommit
         op.repeated = op.repeated or self.repeated
-        op.doubtful = op.doubtful or self.doubtful
+        op.ways = self.ways + op.ways
         if op not in self.out:
             self.out.append(op)
 
@@ -95,15 +95,15 @@ class Recorder:
 
     def choice(self, given: Either, *, bound: bool, raw: bool) -> None:
         """Read each of the texts that a run chooses from."""
-        databases, doubtful = self.databases, self.doubtful
-        for where, text in given.texts:
+        databases, ways = self.databases, self.ways
+        for at, (where, text) in enumerate(given.texts):
             self.databases = databases & where
-            self.doubtful = doubtful or self.databases == databases
+            self.ways = ways if self.databases != databases else (*ways, -at)
             if self.databases and text.strip(HOLE + " \n"):
                 self.script(text, bound=bound, raw=raw)
             elif self.databases and text:
                 self.emit("unread", text=LATER)
-        self.databases, self.doubtful = databases, doubtful
+        self.databases, self.ways = databases, ways
 
     def script(self, text: str, *, bound: bool, raw: bool) -> None:
         ops = sql.read_sql(text)

@@ -272,7 +272,7 @@ class Judge:
             return
         required = not column.nullable and column.default is None and not column.makes
         if required:
-            if op.table not in self.state.emptied:
+            if not self.state.is_empty(op):
                 yield Reason("not-null-without-default")
             if not new:
                 yield Reason("insert-blocked", column.name)

@@ -196,9 +196,9 @@ class Module(Recorder):
         scope.clear()
         scope.update(start)
         self.databases = databases
-        before, self.doubtful = self.doubtful, self.doubtful or doubtful
+        before, self.ways = self.ways, (*self.ways, *([id(body)] if doubtful else []))
         left = self.run(body, scope)
-        self.doubtful = before
+        self.ways = before
         return left, self.databases
 
     def join(
@@ -437,7 +437,7 @@ class Module(Recorder):
             if isinstance(value, Made) and value.kwargs.get("primary_key") is True
         ]
         table = name if isinstance(name, str) else HOLE
-        return Made("sqlalchemy.table", [table], {"keys": keys})
+        return Made("sqlalchemy.table", [table], {"keys": keys, "class": node.name})
 
     def imports(self, node: ast.Import | ast.ImportFrom, scope: dict[str, Any]) -> None:
         module = (

@@ -52,7 +52,8 @@ class Operation:
     databases: frozenset[str] = DATABASES
     autocommit: bool = False
     repeated: bool = False  # in a loop whose length is not known
-    doubtful: bool = False  # on a way that may not be taken
+    # The ways to it that may not be taken; the same on another way is no second one.
+    ways: tuple[int, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         subject = ".".join(part for part in (self.table, self.name) if part)
@@ -565,7 +566,8 @@ def block(tokens: list[str], facts: dict[str, Any]) -> Iterator[Operation]:
             made = [*operation(statement)]
         for op in made:
             op.repeated = op.repeated or repeated
-            op.doubtful = op.facts["guarded"] = guarded
+            op.facts["guarded"] = guarded
+            op.ways = (id(inner),) if guarded else ()
         found += made
     yield from found or [Operation("quiet", facts=facts)]
 

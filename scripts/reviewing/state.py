@@ -41,7 +41,8 @@ class State:
     # Values that enums got in a transaction: revision.
     values: dict[str, str] = field(default_factory=dict)
     triggers: set[str] = field(default_factory=set)  # tables that have one
-    emptied: set[str] = field(default_factory=set)  # by the revision that is judged
+    # Emptied by the revision that is judged: the doubtful ways to where it is.
+    emptied: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @staticmethod
     def after(parents: list[State], known: bool) -> State:
@@ -55,6 +56,11 @@ class State:
             found.values |= copy.values
             found.triggers |= copy.triggers
         return found
+
+    def is_empty(self, op: Operation) -> bool:
+        """Whether the table has no rows where an operation meets it."""
+        ways = self.emptied.get(op.table)
+        return ways is not None and op.ways[: len(ways)] == ways
 
     def keep(self, lite: State) -> None:
         """Take over what SQLite's copies leave out, from what is true of SQLite."""
@@ -122,16 +128,16 @@ class State:
             self.complete = False
 
     def apply_rows(self, op: Operation) -> None:
-        """Note which tables are certain to be empty from here on."""
-        certain = not (op.doubtful or op.repeated) and "postgresql" in op.databases
+        """Note which tables are certain to be empty from here on, on which way."""
+        certain = not op.repeated and "postgresql" in op.databases
         if op.kind in ("delete", "truncate") and op.facts.get("whole") and certain:
-            self.emptied.add(op.table)
+            self.emptied[op.table] = op.ways
         elif op.kind == "insert":
-            self.emptied.discard(op.table)
+            self.emptied.pop(op.table, None)
             if HOLE in op.table:
                 self.emptied.clear()
         elif op.kind == "rename_table" and op.table in self.emptied:
-            self.emptied.add(op.facts["new"])
+            self.emptied[op.facts["new"]] = self.emptied[op.table]
         elif op.kind == "unread":
             self.emptied.clear()
 

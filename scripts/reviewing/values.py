@@ -310,7 +310,13 @@ def has_ids(values: list[Any]) -> bool:
 
 
 def enum_name(made: Made) -> str:
+    """Return an enum's name: that of its class, in lower case, unless it is given."""
     name = made.kwargs.get("name")
+    of = made.args[0] if made.args else None
+    if name is None and isinstance(of, Made):
+        name = str(of.kwargs.get("class", of.last())).lower()
+    if name is None and isinstance(of, Ref):
+        name = of.name.rpartition(".")[2].lower()
     return name if isinstance(name, str) else ""
 
 
