@@ -203,6 +203,12 @@ async def test_a_long_text_by_hand_cannot_be_saved_on_postgresql(
     assert late == {"sqlite": [3], "postgresql": []}[database]
 
 
+@pytest.mark.parametrize("columns", [["a"], ["a", "b", "c", "d"]], ids=range(2))
+def test_one_column_will_do_and_four_too(columns: list[str]) -> None:
+    statements = create_full_text("postgresql", "order", columns)
+    assert statements[0].count("setweight") == len(columns)
+
+
 @pytest.mark.parametrize("columns", [[], ["a", "b", "c", "d", "e"]], ids=range(2))
 async def test_an_index_has_one_to_four_columns(
     conn: AsyncConnection, columns: list[str]

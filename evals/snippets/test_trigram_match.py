@@ -134,6 +134,12 @@ async def test_a_server_without_the_extension_says_so_when_it_is_made(
             await session.execute(text(extension))
 
 
+async def test_what_no_driver_can_send_parts_two_words(session: AsyncSession) -> None:
+    stmt = select(similar(City.name, "haag\0den"))
+    sql = stmt.compile(session.get_bind(), compile_kwargs={"literal_binds": True})
+    assert "'haag den'" in str(sql)
+
+
 async def test_contains_still_folds(session: AsyncSession) -> None:
     await add_cities(session)
     stmt = select(City.id).where(contains(City.name, "ÅLES"))
