@@ -64,3 +64,10 @@ async def test_two_statements_have_a_plan_each(
         rows = (await connection.execute(Explain(stmt, PREFIX[database]))).all()
         seen.add(str(rows))
     assert len(seen) == 2
+
+
+async def test_it_is_compiled_as_the_statement_is(session: AsyncSession) -> None:
+    explain = Explain(select(Song.id).where(Song.title == "one"), "EXPLAIN")
+    options = {"literal_binds": True}
+    sql = str(explain.compile(session.get_bind(), compile_kwargs=options))
+    assert sql.endswith("song.title = 'one'")

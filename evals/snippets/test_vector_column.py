@@ -162,6 +162,14 @@ async def test_a_statement_is_compiled_once(session: AsyncSession) -> None:
     assert len(cache) == 1
 
 
+async def test_it_is_compiled_as_its_statement_is(session: AsyncSession) -> None:
+    distance = cosine_distance(Photo.embedding, at(10))
+    options = {"include_table": False}  # as in the expression of an index
+    sql = str(distance.compile(session.get_bind(), compile_kwargs=options))
+    assert "embedding" in sql
+    assert "." not in sql
+
+
 def test_autogenerate_takes_it_for_no_plain_bytes() -> None:
     stored = repr(Vector(3).impl_instance)
     assert stored == "PostgresqlVector(3)"
