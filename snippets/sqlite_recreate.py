@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, event
 
 from .sqlite_rules import refuse_lost_rules, restore_dependents
+from .sqlite_unseen import UnseenRules
 
 NEW = re.compile(r'\s*CREATE TABLE "?_alembic_tmp_', re.IGNORECASE)
 DROP = re.compile(r'\s*DROP TABLE "?([^"\s]+)"?', re.IGNORECASE)
@@ -76,6 +77,7 @@ class Recreate:
 
     def _remember(self, table: str) -> None:
         self.table, self.unseen, self.indexes = table, {}, {}
+        self.rules = UnseenRules(self._run, self.connection, table)
         rows = self._run(
             "SELECT type, name, sql FROM sqlite_master"
             " WHERE tbl_name = ? AND sql IS NOT NULL",
@@ -97,6 +99,7 @@ class Recreate:
             self.table,
         )
         refuse_lost_rules(self.table, self.sql, sql)
+        self.rules.refuse_loss()
         restore_dependents(self._run, self.table, self.unseen)
 
     def _run(self, sql: str, *args: str) -> list[Any]:
