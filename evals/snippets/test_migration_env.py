@@ -7,6 +7,8 @@ import json
 import logging
 import re
 from argparse import Namespace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from logging.config import fileConfig
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 from alembic import command, context
 from alembic.config import Config
 from alembic.util import CommandError
+from fastapi import FastAPI
 from sqlalchemy import URL, Connection, inspect, pool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -354,6 +357,67 @@ async def test_only_a_command_that_changes_something_waits_for_the_lock(
             history.run("current")
     await engine.dispose()
     history.upgrade()
+
+
+SAFE = {
+    "current": (),
+    "history": (),
+    "heads": (),
+    "show": ("r2",),
+    "check": (),
+    "upgrade": ("r1:head",),
+    "revision": (),
+    "merge": ("heads",),
+}
+
+
+@pytest.mark.parametrize("name", SAFE)
+async def test_a_command_that_the_page_calls_safe_changes_nothing(
+    history: History, name: str, database: str
+) -> None:
+    page = (ROOT / "references/migrations.md").read_text(encoding="utf-8")
+    rows = [row for row in page.splitlines() if row.startswith("| `alembic")]
+    safe = " ".join(row for row in rows if "| safe:" in row)
+    assert f"{name}`" in safe or f"{name} " in safe
+
+    async def state() -> Any:
+        found = await tables(history) - {"alembic_version"}
+        return found, "first" in found and await history.version()
+
+    for before in ("nothing", "r1"):
+        if before == "r1":
+            history.upgrade("r1")
+        found = await state()
+        if name == "merge":
+            history.revision("other", "r1")
+        options = {"upgrade": {"sql": True}, "revision": {"message": "x"}}
+        try:
+            history.run(name, *SAFE[name], **options.get(name, {}))
+        except CommandError as exc:
+            assert "not up to date" in str(exc)  # noqa: PT017 - what check may say
+        assert await state() == found
+
+
+async def test_an_application_may_migrate_while_it_starts(
+    history: History, database: str
+) -> None:
+    """In its lifespan, where a loop runs; a failure is a server that does not start."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(history.upgrade)
+        yield
+
+    app = FastAPI(lifespan=lifespan)
+    async with app.router.lifespan_context(app):
+        assert await history.version() == "r2"
+    file = history.revision("r3", "r2", FAIL)
+    with pytest.raises(Exception, match="nowhere"):
+        async with app.router.lifespan_context(app):
+            raise AssertionError
+    file.unlink()
+    async with app.router.lifespan_context(app):
+        assert "third" not in await tables(history)
 
 
 async def test_characters_that_urls_escape_reach_the_database(
