@@ -425,59 +425,15 @@ QUIET_WORDS = re.compile(
 HARMLESS = re.compile(
     r"(json|jsonb|to|date|string|array|regexp|version|random|gen_random)_?"
 )
-QUIET_CALLS = {
-    *(
-        "setval",
-        "currval",
-        "nextval",
-        "set_config",
-        "pg_advisory_xact_lock",
-        "count",
-        "max",
-    ),
-    *(
-        "min",
-        "coalesce",
-        "sum",
-        "exists",
-        "now",
-        "lower",
-        "upper",
-        "length",
-        "pg_advisory_lock",
-    ),
-    *(
-        "in",
-        "and",
-        "or",
-        "not",
-        "where",
-        "from",
-        "select",
-        "as",
-        "on",
-        "values",
-        "any",
-        "cast",
-    ),
-    *(
-        "pg_get_serial_sequence",
-        "current_setting",
-        "to_regclass",
-        "pg_try_advisory_lock",
-        "over",
-    ),
-    *(
-        "row_number",
-        "group_concat",
-        "string_agg",
-        "substr",
-        "case",
-        "when",
-        "then",
-        "else",
-    ),
-}
+QUIET_CALLS = frozenset(
+    """
+    and any as case cast coalesce count current_setting currval else exists from
+    group_concat in length lower max min nextval not now on or over pg_advisory_lock
+    pg_advisory_xact_lock pg_get_serial_sequence pg_try_advisory_lock row_number
+    select set_config setval string_agg substr sum then to_regclass upper values
+    when where
+    """.split()
+)
 
 
 def operation(tokens: list[str]) -> Iterator[Operation]:
