@@ -25,7 +25,7 @@ from .branches import (
 from .calls import Recorder
 from .modules import find_module, parse_module
 from .revision import Revision, names_of
-from .sql import DATABASES, HOLE, Operation
+from .sql import DATABASES, HOLE, Operation, words
 from .values import (
     UNKNOWN,
     DialectTest,
@@ -47,10 +47,6 @@ from .values import (
     subscript,
     text_of,
 )
-
-
-def words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
 
 
 LIMIT = 2_000_000  # bytes: nobody writes a longer revision by hand

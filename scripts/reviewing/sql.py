@@ -13,6 +13,11 @@ from typing import Any
 
 from . import blocks
 
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 DATABASES = frozenset({"postgresql", "sqlite", "mysql", "mssql", "oracle"})
 # Stands in a text for what only the running revision knows. It reads as a word.
 HOLE = "\ue000"
@@ -425,14 +430,14 @@ QUIET_WORDS = re.compile(
 HARMLESS = re.compile(
     r"(json|jsonb|to|date|string|array|regexp|version|random|gen_random)_?"
 )
-QUIET_CALLS = frozenset(
+QUIET_CALLS = words(
     """
     and any as case cast coalesce count current_setting currval else exists from
     group_concat in length lower max min nextval not now on or over pg_advisory_lock
     pg_advisory_xact_lock pg_get_serial_sequence pg_try_advisory_lock row_number
     select set_config setval string_agg substr sum then to_regclass upper values
     when where
-    """.split()
+    """
 )
 
 
