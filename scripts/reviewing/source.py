@@ -48,7 +48,6 @@ from .values import (
     text_of,
 )
 
-
 LIMIT = 2_000_000  # bytes: nobody writes a longer revision by hand
 STEPS = 100_000  # expressions evaluated in one revision
 FILE = " file"  # in a scope: where its module stands
