@@ -56,7 +56,6 @@ async def copy_csv(
                 header="MATCH",
                 delimiter=delimiter,
                 null=null,
-                encoding="UTF8",
             )
         except Exception as exc:
             if state := getattr(exc, "sqlstate", None):

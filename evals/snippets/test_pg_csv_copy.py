@@ -65,6 +65,17 @@ async def test_any_iterable_of_bytes_and_other_forms_of_csv(
     assert await stored(session) == [("Rome", None, "new"), ("Ü", 7, "new")]
 
 
+async def test_it_goes_into_the_schema_that_the_connection_says(
+    session: AsyncSession,
+) -> None:
+    translated = {"schema_translate_map": {None: "other"}}
+    connection = await session.connection(execution_options=translated)
+    await connection.exec_driver_sql("CREATE SCHEMA other")
+    await connection.exec_driver_sql("CREATE TABLE other.city (people int)")
+    assert await copy_csv(session, City, [b"people\n7\n"], ["people"]) == 1
+    assert (await session.scalars(select(City.people))).all() == [7]
+
+
 async def test_what_is_refused_names_its_line_and_leaves_nothing(
     session: AsyncSession,
 ) -> None:
