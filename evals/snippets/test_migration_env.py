@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+import threading
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -357,6 +358,30 @@ async def test_only_a_command_that_changes_something_waits_for_the_lock(
             history.run("current")
     await engine.dispose()
     history.upgrade()
+
+
+@pytest.mark.trap("two-at-once")
+async def test_the_second_of_two_commands_takes_the_context_of_the_first(
+    history: History,
+) -> None:
+    """Alembic has one for the whole process, whatever thread asks for it."""
+    entered, free = threading.Event(), threading.Event()
+
+    def env() -> None:
+        entered.set()
+        free.wait(30)
+        history.env()
+
+    first = asyncio.create_task(asyncio.to_thread(history.upgrade, env=env))
+    await asyncio.to_thread(entered.wait, 30)
+    await asyncio.to_thread(history.upgrade, "r1")
+    free.set()
+    with pytest.raises(KeyError, match="script") as caught:
+        await first
+    assert isinstance(caught.value.__context__, NameError)  # of what it was asked for
+    assert await history.version() == "r1"
+    history.upgrade()  # one after the other
+    assert await history.version() == "r2"
 
 
 SAFE = {
