@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, DateTime, Integer, String, func, select
+from sqlalchemy import JSON, DateTime, Integer, String, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -36,7 +36,8 @@ class Base(DeclarativeBase):
 class Stock(Base):
     __tablename__ = "stock_of_rows"
 
-    sku: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sku: Mapped[str] = mapped_column(unique=True)
     quantity: Mapped[int]
 
 
@@ -65,27 +66,34 @@ async def test_batches_know_the_number_of_their_first_row() -> None:
         await numbers([{"n": 0}], 0)
 
 
-async def import_stock(sessions: async_sessionmaker[AsyncSession], rows: Rows) -> int:
-    done = 0
+async def import_stock(
+    sessions: async_sessionmaker[AsyncSession], rows: Rows
+) -> AsyncIterator[tuple[int, dict[str, int]]]:
     async for first, part in batches(rows, 10):
         async with sessions.begin() as session:
             await bulk_upsert(session, Stock, part, key=["sku"])
-        done = first - 1 + len(part)
-    return done
+            these = Stock.sku.in_([row["sku"] for row in part])
+            found = await session.execute(select(Stock.sku, Stock.id).where(these))
+        yield first - 1 + len(part), {row.sku: row.id for row in found}
 
 
-async def test_an_upsert_in_batches_keeps_those_before_an_error(
+async def test_an_upsert_in_batches_keeps_those_before_an_error_and_tells_the_ids(
     sessions: async_sessionmaker[AsyncSession], session: AsyncSession
 ) -> None:
     rows: list[Row] = [{"sku": f"s{i}", "quantity": i} for i in range(25)]
     bad = {**rows[14], "quantity": None}
+    told: dict[int, dict[str, int]] = {}
     with pytest.raises(IntegrityError):
-        await import_stock(sessions, [*rows[:14], bad, *rows[15:]])
-    count = select(func.count(Stock.sku))
-    assert await session.scalar(count) == 10
+        async for done, ids in import_stock(sessions, [*rows[:14], bad, *rows[15:]]):
+            told[done] = ids
+    stored = {stock.sku: stock.id for stock in await session.scalars(select(Stock))}
+    assert told == {10: stored}
+    assert len(stored) == 10
     await session.rollback()
-    assert await import_stock(sessions, rows) == 25
-    assert await session.scalar(count) == 25
+
+    again = [ids async for _, ids in import_stock(sessions, rows)]
+    assert again[0] == stored
+    assert [len(ids) for ids in again] == [10, 10, 5]
 
 
 async def test_no_row_is_read_before_it_is_needed() -> None:
