@@ -68,9 +68,7 @@ async def bulk_insert_batches(
     batch: int = BATCH,
 ) -> AsyncIterator[int]:
     """Insert rows, commit after each batch, and yield how many are stored by then.
-
-    After an error these stay: pass the rest of the rows to go on.
-    """
+    After an error these stay: pass the rest of the rows to go on."""
     target = Target.of(model)
     async for first, part in batches(rows, batch):
         async with sessions.begin() as session, session.begin_nested():
