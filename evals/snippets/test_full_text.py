@@ -230,6 +230,11 @@ async def test_a_database_marks_words_and_escapes_nothing(
     assert "<img" not in safe
     assert safe.endswith("&lt;img src=x onerror=alert(1)// <mark>cream</mark>")
 
+    # Whole tags are no text to PostgreSQL.
+    whole = select(SEARCH.excerpt(Recipe.body, "more")).where(Recipe.id == 4)
+    text = (await session.scalars(whole)).one()
+    assert ("<b>" in text) == (database == "sqlite")
+
 
 async def test_rank_and_excerpt_of_no_words_are_no_error(session: AsyncSession) -> None:
     stmt = select(SEARCH.rank(""), SEARCH.excerpt(Recipe.body, "")).limit(1)
