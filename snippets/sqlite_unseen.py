@@ -72,6 +72,6 @@ def _reflected(connection: Connection, table: str) -> set[Rule]:
     }
     for key in inspector.get_foreign_keys(table):
         for event, action in key.get("options", {}).items():
-            rule = f"ON {event.removeprefix('on').upper()} {str(action).upper()}"
+            rule = f"ON {event.removeprefix('on').upper()} {action}"
             found |= {(rule, (column,)) for column in key["constrained_columns"]}
     return found

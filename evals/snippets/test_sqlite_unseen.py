@@ -134,8 +134,34 @@ async def test_a_rule_may_go_with_its_column_and_not_with_its_name(
     assert await history.read("SELECT * FROM parent") == [(1, "ann", None)]
 
 
-async def test_a_rule_that_is_seen_may_go_on_purpose(history: History) -> None:
-    await make(history, SEEN["two"])
-    revision(history, "batch.drop_constraint('uq', type_='unique')", WIDEN)
+@pytest.mark.parametrize(
+    ("case", "operations"),
+    [
+        ("two", ["batch.drop_constraint('uq', type_='unique')"]),
+        (
+            "foreign key",
+            [
+                "batch.drop_constraint('fk', type_='foreignkey')",
+                "batch.drop_constraint('fk_code', type_='foreignkey')",
+            ],
+        ),
+    ],
+)
+async def test_a_rule_that_is_seen_may_go_on_purpose(
+    history: History, case: str, operations: list[str]
+) -> None:
+    await make(history, SEEN[case])
+    revision(history, *operations, WIDEN)
+    history.upgrade()
+    assert await rules(history) == [[], []]
+
+
+async def test_a_unique_index_is_no_rule_of_the_table(history: History) -> None:
+    await make(history, f"code {KEY}")
+    await history.read("CREATE UNIQUE INDEX ix ON parent (code)")
+    revision(history, "batch.drop_index('ix')", WIDEN)
+    history.upgrade()
+    revision(history, "batch.drop_constraint('fk_code', type_='foreignkey')", WIDEN)
+    await history.read("DELETE FROM alembic_version")
     history.upgrade()
     assert await rules(history) == [[], []]
