@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -39,11 +40,9 @@ class AsgiTask:
             await app(scope, receive, self._take)
 
     async def _take(self, message: Message) -> None:
-        try:
+        # Where nobody reads, a server does not tell either.
+        with suppress(anyio.BrokenResourceError):
             await self._send.send(message)
-        except anyio.BrokenResourceError:
-            # Nobody reads. A server does not tell either; let the others work.
-            await asyncio.sleep(0)
 
     async def message(self) -> Message | None:
         """Return the next message, None at the end; raise what the application raises.

@@ -56,6 +56,13 @@ async def test_each_message_waits_for_its_reader() -> None:
     assert await task.message() is None
 
 
+async def test_a_reader_learns_that_nothing_comes_any_more() -> None:
+    async def work(send: Send) -> None:
+        await turns()
+
+    assert await start(work).message() is None
+
+
 async def test_what_the_application_raises_follows_its_messages() -> None:
     async def work(send: Send) -> None:
         await send({"type": "last"})

@@ -199,6 +199,7 @@ async def test_an_application_that_says_less_has_closed_too(
         with pytest.raises(WebSocketClosed) as caught:
             await socket.receive()
     assert caught.value.code == code
+    assert str(caught.value) == f"the application closed: {code} "
     scope = scopes[0]
     assert (scope["type"], scope["scheme"]) == ("websocket", "ws")
     assert scope["path"] == "/any"
