@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from random import Random
 from urllib.parse import urlencode
 
@@ -10,6 +11,7 @@ from sqlalchemy import ForeignKey, insert, or_, select
 from sqlalchemy.exc import SADeprecationWarning
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlmodel import Field, SQLModel, col
 
 from snippets.filter_field import Condition, FilterField
 from snippets.filtering import MAX_CONDITIONS, MAX_GROUP, FilterFields, InvalidFilter
@@ -35,6 +37,14 @@ class Team(Base):
 
     player_id: Mapped[int] = mapped_column(ForeignKey("player.id"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
+
+
+class Coach(SQLModel, table=True):
+    __tablename__ = "coach"
+    metadata = Base.metadata
+    id: int | None = Field(default=None, primary_key=True)
+    name: str
+    since: date | None = None
 
 
 FILTERS = FilterFields(
@@ -262,6 +272,15 @@ async def test_whatever_is_sent_runs_or_is_an_invalid_filter(
             refused.append(str(error))
     assert 30 < ran < 170
     assert all(map(str.isprintable, refused))
+
+
+async def test_columns_of_sqlmodel_are_columns(session: AsyncSession) -> None:
+    filters = FilterFields({"name": col(Coach.name), "since": col(Coach.since)})
+    session.add_all([Coach(name="Ann"), Coach(name="Bo", since=date(2026, 1, 31))])
+    await session.flush()
+    for params in [("since__isnull", "true")], [("name__contains", "AN")]:
+        stmt = select(col(Coach.name)).where(*filters.parse(params))
+        assert (await session.scalars(stmt)).all() == ["Ann"]
 
 
 def test_a_field_cannot_be_called_any() -> None:
