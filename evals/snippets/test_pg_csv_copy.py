@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, func, select, text
+from sqlalchemy import MetaData, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from snippets.base import NAMING_CONVENTION
@@ -103,21 +103,6 @@ async def test_what_is_refused_names_its_line_and_leaves_nothing(
     with pytest.raises(RuntimeError, match="the disk is gone"):
         await copy_csv(session, City, broken(), columns)
     assert await stored(session) == []
-
-
-async def test_it_goes_into_the_schema_that_the_connection_says(
-    engine: AsyncEngine,
-) -> None:
-    async with AsyncSession(engine) as session:
-        options = {"schema_translate_map": {None: "pg_temp"}}
-        await session.connection(execution_options=options)
-        await session.execute(text('CREATE TEMP TABLE city ("city name" text)'))
-        source = [b"city name\nRome\n"]
-        assert await copy_csv(session, City, source, ["name"]) == 1
-        await session.execute(text("DROP TABLE pg_temp.city"))
-        await session.commit()
-    async with AsyncSession(engine) as session:
-        assert (await session.scalars(select(func.count(City.id)))).one() == 0
 
 
 @pytest.mark.trap("csv-columns-swapped")

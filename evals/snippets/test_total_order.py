@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
 from sqlalchemy.types import NullType
 
-from snippets.total_order import SortKey, split_order, total_order
+from snippets.total_order import SortKey, refuse_repeats, split_order, total_order
 
 
 class Base(DeclarativeBase):
@@ -214,3 +214,11 @@ def test_a_key_is_ascending_and_its_value_is_the_drivers() -> None:
     assert key.raw is key.raw  # made once: each page asks for it several times
     with pytest.raises(FrozenInstanceError):
         key.descending = True  # type: ignore[misc]
+
+
+def test_a_row_that_comes_twice_is_refused() -> None:
+    refuse_repeats([])
+    refuse_repeats([(1, "a"), (1, "b"), (2, "b")])
+    for rows in ([(1,), (1,)], [(1,), (2,), (3,), (3,)]):
+        with pytest.raises(ValueError, match=r"^a row comes twice: .* or pass unique="):
+            refuse_repeats(rows)
