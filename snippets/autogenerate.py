@@ -62,7 +62,13 @@ def compare_type(
     inspected_type: TypeEngine[Any],
     declared_type: TypeEngine[Any],
 ) -> bool | None:
-    """Leave it to Alembic (None), but for `Float(24)`, which PostgreSQL calls real."""
+    """Leave it to Alembic (None), but for `Float(24)`, which PostgreSQL calls real,
+    and for what `render_item` writes, which may not be what SQLite stores."""
+    if isinstance(declared_type, TypeDecorator):
+        alembic: Any = context.impl
+        written = Column(declared.name, declared_type.impl_instance)
+        if not alembic.compare_type(inspected, written):
+            return False
     size = {"REAL": 24, "DOUBLE PRECISION": 53}.get(str(inspected_type))
     if type(declared_type) is not Float or size is None:
         return None
@@ -94,14 +100,8 @@ class TextDefaults(DefaultImpl):
             found = _unquote(rendered_inspector_default)
             return found != _unquote(rendered_metadata_default)
         alembic: Any = super()
-        return bool(
-            alembic.compare_server_default(
-                inspector_column,
-                metadata_column,
-                rendered_metadata_default,
-                rendered_inspector_default,
-            )
-        )
+        given = inspector_column, metadata_column, rendered_metadata_default
+        return bool(alembic.compare_server_default(*given, rendered_inspector_default))
 
 
 # What Alembic uses from now on: such a class registers itself for its dialect.

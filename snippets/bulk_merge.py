@@ -57,9 +57,8 @@ class Merge:
         if (dialect := connection.dialect).name == "postgresql":
             # In one order: two of these wait for each other, and do not deadlock.
             rows = rows.order_by(*(_order(source[name], dialect) for name in self.key))
-            stmt = self._upsert(
-                postgresql.insert(table).from_select(into, rows), dialect
-            )
+            copied = postgresql.insert(table).from_select(into, rows)
+            stmt = self._upsert(copied, dialect)
             # A row that was there is locked by this transaction when it is changed.
             new = literal_column("xmax = 0", Boolean()).label("new")
             merged = stmt.returning(new).cte("merged").columns.new

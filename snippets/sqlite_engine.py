@@ -7,6 +7,7 @@ read, then write.
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from typing import Any
 
 from sqlalchemy import (
@@ -75,4 +76,13 @@ def configure_sqlite(engine: Engine) -> None:
         # A COMMIT that fails (a deferred foreign key) leaves the transaction open,
         # and its write lock taken, while SQLAlchemy takes it for ended.
         if state.asyncio_safe:
+            connection.rollback()
+
+    @event.listens_for(engine, "invalidate")
+    def invalidate(
+        connection: DBAPIConnection, record: object, error: BaseException | None
+    ) -> None:
+        # A cancelled statement goes on in its thread, and a connection that is closed
+        # behind it keeps the write lock for as long as anybody holds the cursor.
+        if isinstance(error, CancelledError):
             connection.rollback()

@@ -150,6 +150,28 @@ CHANGES = [
 ]
 
 
+PRICES = """
+from decimal import Decimal
+
+from snippets.money import Money
+
+
+class Parcel(Base):
+    __tablename__ = "parcel"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    price: Mapped[Decimal] = mapped_column(Money(18, 4))
+"""
+
+
+async def test_a_decimal_is_no_difference_whatever_sqlite_stores(
+    history: History,
+) -> None:
+    generate(history, PRICES)
+    assert differences(history) == ""
+    history.models(PRICES.replace("18, 4", "12, 2"))
+    assert "modify_type" in differences(history)
+
+
 async def test_each_change_is_seen(history: History, database: str) -> None:
     generate(history, table(before for before, _ in CHANGES))
     history.models(table(after for _, after in CHANGES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -214,6 +215,41 @@ async def test_a_connection_that_nobody_closed_is_let_go_of_without_an_error(
         with pytest.warns(SAWarning, match="garbage collector"):
             gc.collect()
         assert "Exception" not in caplog.text
+
+
+async def cancel_within(engine: AsyncEngine) -> None:
+    """Cancel a task while its statement runs, with rows written and more to come."""
+    task = asyncio.current_task()
+    assert task
+    loop, told = asyncio.get_running_loop(), threading.Event()
+
+    def cancel() -> None:
+        task.cancel()
+        told.set()
+
+    def tell(value: int) -> int:
+        if value == 2:
+            loop.call_soon_threadsafe(cancel)
+            told.wait(10)
+        return value
+
+    async with engine.begin() as conn:
+        driver = (await conn.get_raw_connection()).driver_connection
+        assert driver
+        await driver.create_function("tell", 1, tell)
+        sql = "INSERT INTO account (id, balance) VALUES (tell(?), 0)"
+        await conn.exec_driver_sql(sql, [(i,) for i in range(2, 5)])
+
+
+async def test_a_write_that_is_cancelled_holds_no_lock(fresh_database: URL) -> None:
+    async with filled(ours(fresh_database, busy_timeout=1)) as engine:
+        task = asyncio.create_task(cancel_within(engine))
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        # The error keeps the frames, and they keep the cursor.
+        assert caught.traceback
+        async with AsyncSession(engine) as session, session.begin():
+            assert await session.scalar(select(func.max(Account.id))) == 1
 
 
 async def test_a_reader_goes_on_while_a_writer_holds_the_lock(
