@@ -63,7 +63,7 @@ async def csv_rows(
             given = {n: cell for n, cell in zip(names, cells, strict=True) if cell}
             row = schema.model_validate_strings(given)
         except ValidationError as exc:
-            for error in exc.errors(include_url=False, include_input=False):
+            for error in exc.errors():
                 field = ".".join(map(str, error["loc"]))
                 problems.append(f"line {number}: {field}: {error['msg']}")
         except ValueError:

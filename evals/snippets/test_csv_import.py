@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -149,6 +149,21 @@ async def test_a_file_that_is_no_csv_is_told_where() -> None:
     cut = await problems("name\nok\nü".encode()[:-1])
     assert cut == ("line 3 or later: this is not UTF-8",)
     assert "line 2: " in (await problems('name\n"a"b\n'))[0]
+
+
+async def test_a_line_and_a_record_may_be_as_long_as_is_said() -> None:
+    assert (await read("name\nabcdefghij", longest=10))[0]["name"] == "abcdefghij"
+    found = await read('name\n"abcdefgh\nx"\n', longest=10)
+    assert found[0]["name"] == "abcdefgh\nx"
+
+
+async def test_a_field_of_several_types_says_which_does_not_fit() -> None:
+    class Either(BaseModel):
+        size: int | date
+
+    with pytest.raises(BadLines, match=r"^line 2: size\.int: .*; line 2: size\.date: "):
+        async for _ in csv_rows([b"size\nmuch\n"], Either):
+            pass
 
 
 async def test_a_record_without_end_is_not_read_into_memory() -> None:

@@ -116,6 +116,11 @@ async def test_a_schema_that_does_not_exist_fails_alone(
     assert await read(history, "acme", database, "SELECT * FROM parcel") == []
 
 
+def test_each_tenant_has_a_line() -> None:
+    failed = {"a": ValueError("x"), "b": ValueError("y")}
+    assert str(TenantsFailed(failed, 2)).endswith("again:\na: x\nb: y")
+
+
 async def test_only_one_process_migrates_a_tenant(
     history: History, database: str
 ) -> None:
