@@ -34,7 +34,7 @@ INDEXES = """
         conname IS NOT NULL
     FROM pg_index JOIN pg_class i ON i.oid = indexrelid
     JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
-    LEFT JOIN pg_constraint ON conindid = indexrelid AND contype = 'u'
+    LEFT JOIN pg_constraint ON conindid = indexrelid
     WHERE indrelid = CAST(:it AS regclass) AND attname = :column
     AND indisvalid AND NOT indisprimary AND NOT indisexclusion
     AND indpred IS NULL AND indexprs IS NULL AND condeferrable IS NOT TRUE

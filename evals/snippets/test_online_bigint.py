@@ -256,7 +256,9 @@ async def test_the_column_keeps_all_that_it_had(
             " (id DESC, van_id DESC NULLS LAST) INCLUDE (weight)",
             "ALTER TABLE parcel ADD CONSTRAINT uq_code UNIQUE (van_id, code)",
             "ALTER TABLE parcel ADD COLUMN old_van_id INTEGER REFERENCES van (id)",
-            "CREATE INDEX ix_all ON parcel (old_van_id, van_id) WITH (fillfactor=70)",
+            "ALTER TABLE parcel ADD COLUMN van_id_2 INTEGER",
+            "CREATE INDEX ix_all ON parcel (old_van_id, van_id, van_id_2)"
+            " WITH (fillfactor=70)",
             "CREATE SCHEMA other",
             "CREATE TABLE other.lorry (id INTEGER PRIMARY KEY)",
             "INSERT INTO other.lorry VALUES (1), (2)",
@@ -375,6 +377,7 @@ async def test_it_runs_again_after_a_failure_at_any_statement(
     "dependent",
     [
         "CREATE INDEX ix_some ON parcel (code) WHERE van_id > 1",
+        "CREATE INDEX ix_open ON parcel (van_id) WHERE code > 1",
         "CREATE INDEX ix_expression ON parcel ((van_id + 1))",
         "ALTER TABLE parcel ADD CONSTRAINT ck CHECK (van_id <> 0)",
         "CREATE VIEW heavy AS SELECT van_id FROM parcel",
@@ -386,7 +389,15 @@ async def test_it_runs_again_after_a_failure_at_any_statement(
         " WHERE indexrelid = 'ix_parcel_van'::regclass",
     ],
     ids=[
-        *("partial", "expression", "check", "view", "deferrable", "statistics"),
+        *(
+            "partial",
+            "partial of it",
+            "expression",
+            "check",
+            "view",
+            "deferrable",
+            "statistics",
+        ),
         *("mixed", "exclusion", "invalid"),
     ],
 )
@@ -444,8 +455,11 @@ async def test_names_may_be_long_and_need_quotes(
     history: History, shop: AsyncEngine
 ) -> None:
     column = "To " + "v" * 60
+    await history.read("CREATE TABLE lorry (id BIGINT PRIMARY KEY)")
+    await history.read(f"INSERT INTO lorry VALUES ({BIG})")
     await history.read(
-        f'CREATE TABLE "order" ("Id" INTEGER PRIMARY KEY, "{column}" INTEGER)'
+        f'CREATE TABLE "order" ("Id" INTEGER PRIMARY KEY, "{column}" INTEGER,'
+        f' FOREIGN KEY ("{column}") REFERENCES lorry (id))'
     )
     await history.read(f'CREATE INDEX "ix to" ON "order" ("{column}", "Id")')
     await upgrade(history, f'    widen_column("order", "{column}", key="Id")\n')

@@ -50,6 +50,9 @@ async def test_both_heads_are_needed_where_there_are_two(history: History) -> No
         await check(history)
     history.upgrade("heads")
     await check(history)
+    history.revision("r4", "r2")
+    with pytest.raises(SchemaBehind, match="is at r2, r3, this code needs r3, r4"):
+        await check(history)
 
 
 async def test_it_does_not_wait_for_a_migration_that_writes(history: History) -> None:
