@@ -25,7 +25,7 @@ def set_values(name: str, table: str, column: str, values: Sequence[str]) -> Non
     condition = f"{quoted(column)} IN ({_listed(values)})"
     if not on_postgresql():
         with op.batch_alter_table(table) as batch:
-            batch.drop_constraint(op.f(name), type_="check")
+            batch.drop_constraint(op.f(name))
             batch.create_check_constraint(op.f(name), condition)
         return
     with own_transactions():
