@@ -126,7 +126,7 @@ async def upgrade(history: History, *bodies: str) -> None:
 async def test_a_rule_of_another_name_is_an_error_and_not_a_second_rule(
     history: History, shop: AsyncEngine
 ) -> None:
-    body = (
+    body = '\n    set_values("ck_parcel_stat", "parcel", "state", ["open"])\n'
         '\n    set_values("ck_parcel_stat", "parcel", "state", ["open", "missing"])\n'
     )
     with pytest.raises((DBAPIError, ValueError), match="ck_parcel_stat"):
