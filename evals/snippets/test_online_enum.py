@@ -127,8 +127,6 @@ async def test_a_rule_of_another_name_is_an_error_and_not_a_second_rule(
     history: History, shop: AsyncEngine
 ) -> None:
     body = '\n    set_values("ck_parcel_stat", "parcel", "state", ["open"])\n'
-        '\n    set_values("ck_parcel_stat", "parcel", "state", ["open", "missing"])\n'
-    )
     with pytest.raises((DBAPIError, ValueError), match="ck_parcel_stat"):
         await upgrade(history, body)
     async with shop.begin() as connection:
