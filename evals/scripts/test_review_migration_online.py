@@ -39,6 +39,7 @@ RECIPES: dict[str, tuple[str, set[str]]] = {
     "value removed": (RENAME[2], set()),
     "enum to text": (TEXT, {"type-rewrites", "check-scans", "sqlite-recreate"}),
     "key": ('widen_key("parcel", "id")', set()),
+    "column": ('widen_column("parcel", "van_id", key="id")', set()),
     "type made anew": ('replace_enum("kind", ["a"])', {"table-rewrites"}),
     "partition bound": (PARTITION[0], set()),
     "partition check": (PARTITION[2], set()),
@@ -141,6 +142,17 @@ JUDGED: dict[str, tuple[list[str], set[str]]] = {
             'widen_key("parcel", "id")',
             'op.alter_column("parcel", "id", type_=sa.BigInteger())',
         ],
+        set(),
+    ),
+    "a column that is wide already": (
+        [
+            'widen_column("parcel", "van_id", key="id")',
+            'op.alter_column("parcel", "van_id", type_=sa.BigInteger())',
+        ],
+        set(),
+    ),
+    "a lock by hand": (
+        ['lock("parcel", "SHARE")\n    op.execute("SELECT 1")'],
         set(),
     ),
     "steps by hand": (

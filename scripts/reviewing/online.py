@@ -10,21 +10,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import sql
-from .sql import HOLE, Column, Operation, Type
+from .sql import HOLE, Operation
 from .values import Made, argument, strings, text_of
 
 CALLS = {
     "backfill": {"backfill"},
+    "online_bigint": {"widen_column"},
     "online_column": {"sync_columns", "drop_sync"},
     "online_enum": {"set_values", "replace_enum"},
     "online_index": {"create_index", "drop_index", "add_unique"},
     "online_key": {"widen_key"},
     "online_schema": {"add_check", "add_foreign_key", "set_not_null", "add_enum_value"},
-    "online_step": {"drop_constraint", "literal", "on_postgresql", "own_transactions"}
-    | {"quoted", "unlimited", "validate"},
+    "online_step": {"drop_constraint", "literal", "lock", "on_postgresql", "quoted"}
+    | {"own_transactions", "unlimited", "validate"},
 }
 # Those that stay in the revision's transaction.
 PLAIN = {"sync_columns", "drop_sync", "replace_enum", "drop_constraint", "validate"}
+PLAIN |= {"lock"}
 
 
 def is_known(module: str, name: str) -> bool:
@@ -49,13 +51,16 @@ def read_call(made: Made) -> Iterator[Operation]:
     elif name == "set_not_null":
         op.table, op.name = (text_of(argument(made, 0, "table")), "")
         facts["not_null"] = op.name = text_of(argument(made, 1, "column"))
-    elif name == "widen_key":
-        op.table, op.name = op.name, text_of(argument(made, 1, "key"))
-        facts["column"] = Column(op.name, Type("bigint"), False, primary=True)
+    elif name in ("widen_key", "widen_column"):
+        column = argument(made, 1, "key" if name == "widen_key" else "column")
+        op.table = text_of(argument(made, 0, "table"))
+        facts["wide"] = op.name = text_of(column)
     elif name == "replace_enum":
         op.kind, op.table = "rewrite", HOLE
     elif name == "drop_index":
         op.table = ""
+    elif name == "lock":
+        op.kind, op.table, op.name = "quiet", op.name, ""
     elif name in ("drop_constraint", "validate"):
         op.kind, op.table, op.name = name, op.name, op.table
         facts["type"] = ""

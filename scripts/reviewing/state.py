@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from .sql import HOLE, Column, Operation
+from .sql import HOLE, Column, Operation, Type
 
 GENERATED = "a generated column (the copy fails)"
 
@@ -189,8 +189,8 @@ class State:
         if table is None:
             return
         table.indexed.update(facts["columns"][:1])
-        if "column" in facts:
-            table.columns[op.name] = facts["column"]
+        if facts.get("wide") in table.columns:
+            table.columns[facts["wide"]].type = Type("bigint")
         if facts.get("not_null") in table.columns:
             table.columns[facts["not_null"]].nullable = False
 
