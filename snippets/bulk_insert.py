@@ -19,7 +19,7 @@ from .bulk_rows import Row, Rows, batches
 from .bulk_target import Target
 from .bulk_write import in_schema, write
 
-BATCH = 10_000
+BATCH = 20_000
 
 
 async def bulk_insert(

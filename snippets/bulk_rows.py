@@ -78,8 +78,8 @@ def bind(
     types: Sequence[TypeEngine[Any]],
     numbers: Sequence[int],
     dialect: Dialect,
-) -> list[tuple[Any, ...]]:
-    """Return rows as the driver takes them: through the types of the columns.
+) -> list[list[Any]]:
+    """Return columns as the driver takes their values: through their types.
 
     Raises:
         BadRow: a type refuses a value, such as a datetime without a time zone.
@@ -98,7 +98,7 @@ def bind(
         except Exception as exc:
             number = numbers[len(bound[-1])]
             raise BadRow(number, "this value is refused", key) from exc
-    return list(zip(*bound, strict=True))
+    return bound
 
 
 def unwrapped(kind: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:

@@ -51,37 +51,38 @@ async def write(
     types = [column.type for column in columns]
     plain = not left and all(_plain(kind, dialect) for kind in types)
     if dialect.name == "postgresql" and plain:
-        rows = bind(values, types, numbers, dialect)
-        await _copy(connection, table, columns, rows, numbers)
+        bound = bind(values, types, numbers, dialect)
+        await _copy(connection, table, columns, bound, numbers)
         return
     # Without RETURNING, and with defaults that are SQL in the statement's text.
     stmt = insert(table).inline().compile(dialect=dialect, column_keys=keys)
     given = dict(zip(keys, values.items(), strict=True))
     order = stmt.positiontup or []
     parts = [given.get(n) or (n, [stmt.params[n]] * len(numbers)) for n in order]
-    rows = bind(dict(parts), [stmt.binds[n].type for n in order], numbers, dialect)
-    await connection.exec_driver_sql(str(stmt), rows)
+    bound = bind(dict(parts), [stmt.binds[n].type for n in order], numbers, dialect)
+    await connection.exec_driver_sql(str(stmt), list(zip(*bound, strict=True)))
 
 
 async def _copy(
     connection: AsyncConnection,
     table: TableClause,
     columns: Sequence[ColumnClause[Any]],
-    rows: Sequence[tuple[Any, ...]],
+    values: Sequence[list[Any]],
     numbers: Sequence[int],
 ) -> None:
     driver: Any = (await connection.get_raw_connection()).driver_connection
-    records = iter(rows)
+    taken = iter(values[0])
     try:
         await driver.copy_records_to_table(
             table.name,
             schema_name=table.schema,
             columns=[column.name for column in columns],
-            records=records,
+            # Not a list: each row is gone when it is sent.
+            records=zip(taken, *values[1:], strict=True),
         )
     except (TypeError, ValueError, ArithmeticError, AttributeError) as exc:
         # What asyncpg's encoders raise, for the last row that they took.
-        number = numbers[len(rows) - length_hint(records) - 1]
+        number = numbers[len(values[0]) - length_hint(taken) - 1]
         raise BadRow(number, "a value has the wrong type or is out of range") from exc
     except Exception as exc:
         if state := getattr(exc, "sqlstate", None):

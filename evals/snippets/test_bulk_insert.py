@@ -161,7 +161,7 @@ async def test_any_iterable_goes_in_and_no_number_of_rows_is_too_many(
         assert await bulk_insert(session, Book, arriving()) == number
     assert await count(session) == number
     # COPY is none of SQLAlchemy's; of an executemany each batch is one.
-    assert len(sent) == {"sqlite": -(-number // 10_000), "postgresql": 0}[database]
+    assert len(sent) == {"sqlite": -(-number // BATCH), "postgresql": 0}[database]
     assert await bulk_insert(session, Book, []) == 0
     with pytest.raises(BadRow, match="row 1: it is empty"):
         await bulk_insert(session, Leaf.metadata.tables["pair"], [{}])
