@@ -50,7 +50,7 @@ async def staged(
 
 def last_rows(
     rows: Sequence[Row], first: int, key: Sequence[str]
-) -> tuple[list[Row], list[int]]:
+) -> tuple[Sequence[Row], Sequence[int]]:
     """Return the last row of each key, and their numbers.
 
     Raises:
@@ -69,5 +69,7 @@ def last_rows(
         if None in part:
             raise BadRow(first + part.index(None), "its key is NULL", *key)
     last = {ident: place for place, ident in enumerate(zip(*parts, strict=True))}
+    if len(last) == len(rows):
+        return rows, range(first, first + len(rows))
     places = sorted(last.values())
     return [rows[place] for place in places], [first + place for place in places]

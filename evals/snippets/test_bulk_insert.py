@@ -29,7 +29,12 @@ from sqlmodel import Field
 from evals.harness.observe import Statements
 from snippets.base import NAMING_CONVENTION
 from snippets.base import Base as PackBase
-from snippets.bulk_insert import bulk_insert, bulk_insert_batches, bulk_insert_keys
+from snippets.bulk_insert import (
+    BATCH,
+    bulk_insert,
+    bulk_insert_batches,
+    bulk_insert_keys,
+)
 from snippets.bulk_rows import BadRow
 from snippets.database_error import as_domain_error
 from snippets.domain_error import AlreadyExists
