@@ -43,7 +43,6 @@ def pytest_configure(config: pytest.Config) -> None:
 @async_fixture()
 async def isolation(
     request: Any,  # pytest.FixtureRequest, whose node pytest 8 does not type
-    monkeypatch: pytest.MonkeyPatch,
     scratch_databases: Callable[[str], Awaitable[ScratchDatabase]],
     database: str,
 ) -> AsyncIterator[Isolation]:
@@ -68,7 +67,8 @@ async def isolation(
         async with lent as engine:
             # Here code that opens an engine of its own sees what the test does.
             url = engine.url.render_as_string(hide_password=False)
-            monkeypatch.setenv("DATABASE_URL", url)
+            # Asked for here: most tests need none of their own.
+            request.getfixturevalue("monkeypatch").setenv("DATABASE_URL", url)
             yield engine
             await end_tasks(tasks)
             assert_released(engine)

@@ -44,7 +44,7 @@ async def isolated_sessions(
     """
     async with engine.connect() as connection:
         transaction = await connection.begin()
-        savepoints = _watch_savepoints(connection)
+        sent = _Statements(connection)
         sessions = new_sessions(engine)
         sessions.configure(bind=connection, join_transaction_mode="create_savepoint")
         sessions.class_ = JoinedSession
@@ -54,12 +54,13 @@ async def isolated_sessions(
                 "the code under test ended the transaction of the test:"
                 ' mark it @pytest.mark.isolation("commit")'
             )
-        if savepoints:
+        if sent.savepoints:
             raise IsolationBroken(
                 "a session was left open, or two worked at the same time: close each"
                 ' session, or mark the test @pytest.mark.isolation("commit")'
             )
-        await _check_deferred_constraints(connection)
+        if sent.any:
+            await _check_deferred_constraints(connection)
 
 
 class JoinedSession(AsyncSession):
@@ -77,24 +78,29 @@ class JoinedSession(AsyncSession):
         return connection
 
 
-def _watch_savepoints(connection: AsyncConnection) -> list[str]:
-    """Return the open savepoints, kept up to date. They are a stack: sessions that
-    work at the same time would release and roll back each other's."""
-    stack: list[str] = []
+class _Statements:
+    """What is sent on a connection: anything at all, and the savepoints that are open.
 
-    @event.listens_for(connection.sync_connection, "before_cursor_execute")
-    def watch(conn: Connection, cursor: Any, sql: str, *rest: Any) -> None:
+    They are a stack: sessions that work at the same time would release and roll back
+    each other's.
+    """
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.any = False
+        self.savepoints: list[str] = []
+        event.listen(connection.sync_connection, "before_cursor_execute", self._watch)
+
+    def _watch(self, conn: Connection, cursor: Any, sql: str, *rest: Any) -> None:
+        self.any = True
         name = sql.rpartition(" ")[2]
         if sql.startswith("SAVEPOINT "):
-            stack.append(name)
-        elif sql.startswith(ENDS) and stack.pop() != name:
-            stack[:] = ["broken"]
+            self.savepoints.append(name)
+        elif sql.startswith(ENDS) and self.savepoints.pop() != name:
+            self.savepoints = ["broken"]
             raise IsolationBroken(
                 "two sessions worked at the same time on the connection of the test:"
                 ' mark it @pytest.mark.isolation("commit")'
             )
-
-    return stack
 
 
 async def _check_deferred_constraints(connection: AsyncConnection) -> None:
