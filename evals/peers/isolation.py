@@ -161,7 +161,7 @@ class State:
 
 async def setup(url: str) -> State:
     state = State(Path(tempfile.mkdtemp(prefix="bench-isolation-")), url)
-    for project, conftest, count in (("ours", OURS, 400), ("bare", BARE, 400)):
+    for project, conftest, count in (("ours", OURS, 200), ("bare", BARE, 200)):
         path = state.scratch / project
         (path / "app/db").mkdir(parents=True)
         for file in (ROOT / "snippets").glob("*.py"):
