@@ -162,3 +162,32 @@ async def test_duplicates_are_refused_by_the_constraint(
     with pytest.raises(IntegrityError):
         await history.read("UPDATE parcel SET code = 4 WHERE id = 3")
     assert await scalar(shop, "SELECT code FROM parcel WHERE id = 3") == 3
+
+
+async def test_a_unique_constraint_is_there_and_may_be_added_again(
+    history: History, shop: AsyncEngine
+) -> None:
+    call = 'add_unique("uq_parcel_code", "parcel", ["code"])'
+    history.revision("r1", None, REVISION.format(call=call))
+    history.upgrade()
+    found = await history.inspect(lambda c: inspect(c).get_unique_constraints("parcel"))
+    assert ("uq_parcel_code", ["code"]) in [
+        (u["name"], u["column_names"]) for u in found
+    ]
+    # As after a kill behind the last step, where the revision is not recorded.
+    await history.read("DELETE FROM alembic_version")
+    history.upgrade()
+    with pytest.raises(IntegrityError):
+        await history.read("UPDATE parcel SET code = 1 WHERE id = 2")
+
+
+async def test_an_index_has_the_options_that_are_given(
+    history: History, shop: AsyncEngine, database: str
+) -> None:
+    where = f"{database}_where=sa.text('weight > 5')"
+    call = f'create_index("ix_heavy", "parcel", ["weight"], {where})'
+    history.revision("r1", None, REVISION.format(call=call))
+    history.upgrade()
+    found = await history.inspect(lambda c: inspect(c).get_indexes("parcel"))
+    (index,) = [each for each in found if each["name"] == "ix_heavy"]
+    assert "weight > 5" in str(index["dialect_options"][f"{database}_where"])

@@ -458,3 +458,20 @@ async def test_a_table_is_renamed_while_the_old_code_goes_on_with_a_view(
     history.revision("r1", "r0", "def upgrade():\n    op.execute('DROP VIEW parcel')\n")
     history.upgrade()
     assert await scalar(shop, "SELECT min(code) FROM box") == 5
+
+
+async def test_a_foreign_key_may_lead_into_another_schema(
+    history: History, shop: AsyncEngine, database: str
+) -> None:
+    schema = {"sqlite": None, "postgresql": "other"}[database]  # SQLite has none
+    if schema:
+        await history.read(f"CREATE SCHEMA {schema}")
+    depot = f"{schema}.depot" if schema else "depot"
+    await history.read(f"CREATE TABLE {depot} (id INTEGER PRIMARY KEY)")
+    await history.read(f"INSERT INTO {depot} SELECT id FROM parcel")
+    key = '"fk_depot", "parcel", "depot", ["id"], ["id"]'
+    call = f"add_foreign_key({key}, referent_schema={schema!r})"
+    history.revision("r1", None, REVISION.format(call=call))
+    history.upgrade()
+    with pytest.raises(IntegrityError):
+        await history.read(f"DELETE FROM {depot} WHERE id = 1")
