@@ -8,6 +8,7 @@ read, then write.
 from __future__ import annotations
 
 from asyncio import CancelledError
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import (
@@ -84,5 +85,7 @@ def configure_sqlite(engine: Engine) -> None:
     ) -> None:
         # A cancelled statement goes on in its thread, and a connection that is closed
         # behind it keeps the write lock for as long as anybody holds the cursor.
+        # Cancelled once more, as anyio does it, the rollback runs all the same.
         if isinstance(error, CancelledError):
-            connection.rollback()
+            with suppress(CancelledError):
+                connection.rollback()

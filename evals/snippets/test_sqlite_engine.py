@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
+import anyio
 import pytest
 from sqlalchemy import (
     URL,
@@ -24,6 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from snippets.connection_leak import checked_out
 from snippets.sqlite_engine import configure_sqlite, in_memory, sqlite_arguments
 
 WORKERS = 6
@@ -217,14 +219,12 @@ async def test_a_connection_that_nobody_closed_is_let_go_of_without_an_error(
         assert "Exception" not in caplog.text
 
 
-async def cancel_within(engine: AsyncEngine) -> None:
+async def cancel_within(engine: AsyncEngine, end: Callable[[], object]) -> None:
     """Cancel a task while its statement runs, with rows written and more to come."""
-    task = asyncio.current_task()
-    assert task
     loop, told = asyncio.get_running_loop(), threading.Event()
 
     def cancel() -> None:
-        task.cancel()
+        end()
         told.set()
 
     def tell(value: int) -> int:
@@ -243,11 +243,24 @@ async def cancel_within(engine: AsyncEngine) -> None:
 
 async def test_a_write_that_is_cancelled_holds_no_lock(fresh_database: URL) -> None:
     async with filled(ours(fresh_database, busy_timeout=1)) as engine:
-        task = asyncio.create_task(cancel_within(engine))
+        task = asyncio.create_task(cancel_within(engine, lambda: task.cancel()))
         with pytest.raises(asyncio.CancelledError) as caught:
             await task
         # The error keeps the frames, and they keep the cursor.
         assert caught.traceback
+        async with AsyncSession(engine) as session, session.begin():
+            assert await session.scalar(select(func.max(Account.id))) == 1
+
+
+async def test_a_write_in_a_cancelled_scope_gives_its_connection_back(
+    fresh_database: URL,
+) -> None:
+    """anyio cancels each wait of the clean-up again."""
+    async with filled(ours(fresh_database, busy_timeout=1)) as engine:
+        with anyio.CancelScope() as scope:
+            await cancel_within(engine, scope.cancel)
+        assert scope.cancelled_caught
+        assert checked_out(engine) == 0
         async with AsyncSession(engine) as session, session.begin():
             assert await session.scalar(select(func.max(Account.id))) == 1
 
