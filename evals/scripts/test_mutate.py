@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from scripts.maintain.mutants import diff, mutants
+from scripts.maintain.mutate import accepted
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = (
@@ -547,3 +548,13 @@ def test_the_mutants_of_a_file_are_printed_as_diffs(pack: Pack) -> None:
     assert (done.returncode, done.stdout.count("\n@@ ")) == (0, 49)
     assert missing.returncode == 2
     assert "is no file: name a snippet" in missing.stderr
+
+
+def test_each_accepted_survivor_is_a_mutant_of_its_snippet() -> None:
+    entries = accepted()
+    there = {
+        (name, m.where, m.line, m.mutation)
+        for name in {entry[0] for entry in entries}
+        for m in mutants((ROOT / f"snippets/{name}.py").read_text(encoding="utf-8"))
+    }
+    assert entries.keys() - there == set()
