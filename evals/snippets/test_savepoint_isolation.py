@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from evals.harness.observe import Statements
 from snippets.database_error import savepoint
 from snippets.domain_error import AlreadyExists
 from snippets.savepoint_isolation import IsolationBroken, isolated_sessions
@@ -433,3 +434,12 @@ async def test_a_mocked_session_takes_what_the_database_refuses(
         session.add_all([Author(name="ann"), Author(name="bob")])
         with pytest.raises(IntegrityError):
             await rename_all(session)
+
+
+async def test_a_test_that_sends_nothing_is_checked_for_nothing(
+    engine: AsyncEngine, statements: Statements
+) -> None:
+    with statements() as sent:
+        async with isolated_sessions(engine):
+            pass
+    assert sent == []
