@@ -217,6 +217,7 @@ async def test_a_task_group_of_the_lifespan_outlives_the_task_of_the_fixture(
     client_context = open_client(app, sessions, headers={"user": "me"})
     client = await asyncio.create_task(entered(client_context))
     assert (await client.get("/greeting")).json() == "hello me"
+    assert log == ["started", "started"]
     await client_context.__aexit__(None, None, None)
     assert log == ["started", "started", "stopped"]
 
