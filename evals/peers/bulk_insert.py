@@ -7,7 +7,7 @@ already, and Core's executemany on SQLite. Emptying the table is not counted.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,11 +77,9 @@ class State:
         return took
 
 
-def rows(number: int) -> list[dict[str, Any]]:
-    return [
-        {"sku": f"sku-{i}", "name": f"goods {i}", "price": i, "stock": 1}
-        for i in range(number)
-    ]
+def rows(number: int) -> Iterator[dict[str, Any]]:
+    for i in range(number):
+        yield {"sku": f"sku-{i}", "name": f"goods {i}", "price": i, "stock": 1}
 
 
 async def start(url: str, number: int) -> State:
@@ -91,7 +89,7 @@ async def start(url: str, number: int) -> State:
     driver = None
     if engine.dialect.name == "postgresql":
         driver = await asyncpg.connect(url.replace("+asyncpg", ""))
-    return State(engine, new_sessions(engine), driver, rows(number))
+    return State(engine, new_sessions(engine), driver, [*rows(number)])
 
 
 async def setup(url: str) -> State:

@@ -34,7 +34,8 @@ __all__ = ["setup", "teardown"]
 SUBJECT = "10,000 rows upserted and committed, half of them known"
 BASELINE = "by hand: unnest, or Core's executemany"
 # Far from where the counter of the database is.
-KNOWN = [row | {"price": -1, "id": 10**9 + i} for i, row in enumerate(rows(ROWS)[::2])]
+HALF = [*rows(ROWS)][::2]
+KNOWN = [row | {"price": -1, "id": 10**9 + i} for i, row in enumerate(HALF)]
 COLUMNS = ("sku", "name", "price", "stock")
 NAMES = ", ".join(COLUMNS)
 SET = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[1:])

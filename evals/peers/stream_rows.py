@@ -6,14 +6,12 @@ What the process holds may grow by less than 30 MB over the first batch.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from typing import Any
 
 import psutil
 from sqlalchemy import select
 
 from evals.peers import bulk_insert as insert
-from evals.peers.bulk_insert import GOODS, State, start
+from evals.peers.bulk_insert import GOODS, State, rows, start
 from scripts.maintain.bench import contestant
 from snippets.bulk_insert import bulk_insert
 from snippets.row_stream import stream_batches, stream_dicts
@@ -33,15 +31,10 @@ def resident() -> int:
     return held
 
 
-def goods() -> Iterator[dict[str, Any]]:
-    for i in range(ROWS):
-        yield {"sku": f"sku-{i}", "name": f"goods {i}", "price": i, "stock": 1}
-
-
 async def setup(url: str) -> State:
     state = await start(url, 0)
     async with state.sessions.begin() as session:
-        await bulk_insert(session, GOODS, goods())
+        await bulk_insert(session, GOODS, rows(ROWS))
     return state
 
 
@@ -62,8 +55,8 @@ async def by_hand(state: State) -> None:
     else:
         async with state.engine.connect() as connection:
             result = await connection.stream(STMT)
-            async for rows in result.partitions(500):
-                for _ in rows:
+            async for batch in result.partitions(500):
+                for _ in batch:
                     number += 1
     assert number == ROWS
 
@@ -73,8 +66,8 @@ async def by_hand(state: State) -> None:
 async def ours(state: State) -> None:
     number = batches = first = 0
     async with state.sessions() as session:
-        async for rows in stream_batches(session, STMT):
-            for _ in rows:
+        async for batch in stream_batches(session, STMT):
+            for _ in batch:
                 number += 1
             if batches % EVERY == 0:
                 first = first or resident()
