@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import URL, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from evals.harness.migrations import History
 from snippets.engine import new_engine
@@ -68,6 +68,15 @@ RECORD = [
     " EXECUTE FUNCTION note_start()",
     "CREATE EVENT TRIGGER note_end ON ddl_command_end EXECUTE FUNCTION note_end()",
 ]
+
+
+async def record(connection: AsyncConnection) -> None:
+    """Note in the table `seen` what DDL locks, and how many rows it reads, from now on
+    (PostgreSQL)."""
+    for statement in RECORD:
+        await connection.exec_driver_sql(statement)
+
+
 # Locks beside which rows are read and written.
 # https://www.postgresql.org/docs/current/explicit-locking.html#TABLE-LOCK-COMPATIBILITY
 HARMLESS = {
@@ -110,10 +119,10 @@ async def shop_engine(fresh_database: URL, full: bool) -> AsyncIterator[AsyncEng
 
 
 @pytest.fixture
-def shop_history(history: History) -> History:
+def shop_history(empty_history: History) -> History:
     """Revisions that wait longer than the traffic holds a lock."""
-    history.options["patience"] = 30
-    return history
+    empty_history.options["patience"] = 30
+    return empty_history
 
 
 async def scalar(engine: AsyncEngine, statement: str) -> Any:

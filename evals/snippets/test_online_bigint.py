@@ -15,8 +15,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from evals.harness.migrations import History, until
 from evals.harness.shop import (
     HARMLESS,
-    RECORD,
     meanwhile,
+    record,
     scalar,
     shop_engine,
     shop_history,
@@ -166,8 +166,7 @@ async def test_a_key_and_what_refers_to_it_are_widened_beside_readers_and_writer
     before = await scalar(shop, "SELECT count(*) FROM parcel")
     if database == "postgresql":
         async with shop.begin() as connection:
-            for statement in RECORD:
-                await connection.exec_driver_sql(statement)
+            await record(connection)
     old = Release(shop, OldVan, OldParcel, 2)
     new = Release(shop, NewVan, NewParcel, BIG)
     async with meanwhile(old.work):

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from evals.harness.migrations import History
-from evals.harness.shop import RECORD, meanwhile, scalar, shop_engine, shop_history
+from evals.harness.shop import meanwhile, record, scalar, shop_engine, shop_history
 
 shop, history = shop_engine, shop_history
 
@@ -122,8 +122,7 @@ async def test_a_column_is_replaced_while_both_releases_write(
     before = await scalar(shop, "SELECT count(*) FROM parcel")
     if database == "postgresql":
         async with shop.begin() as connection:
-            for statement in RECORD:
-                await connection.exec_driver_sql(statement)
+            await record(connection)
     old = Release(shop, OldParcel, "weight", 1)
     new = Release(shop, NewParcel, "grams", 1000)
 

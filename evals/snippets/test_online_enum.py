@@ -16,8 +16,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from evals.harness.migrations import History
 from evals.harness.shop import (
     HARMLESS,
-    RECORD,
     meanwhile,
+    record,
     scalar,
     shop_engine,
     shop_history,
@@ -158,8 +158,7 @@ async def test_a_value_is_renamed_while_two_releases_read_and_write_it(
 ) -> None:
     if database == "postgresql":
         async with shop.begin() as connection:
-            for statement in RECORD:
-                await connection.exec_driver_sql(statement)
+            await record(connection)
             # At the end of each statement: is there a rule?
             await connection.exec_driver_sql("CREATE TABLE rules (number INTEGER)")
             await connection.exec_driver_sql(

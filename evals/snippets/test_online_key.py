@@ -14,10 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from evals.harness.migrations import History
 from evals.harness.shop import (
     HARMLESS,
-    RECORD,
     meanwhile,
     open_shop,
+    record,
     scalar,
+    shop_history,
     traffic,
 )
 from snippets.engine import new_engine
@@ -84,11 +85,13 @@ async def shop(fresh_database: URL, full: bool) -> AsyncIterator[AsyncEngine]:
         yield engine
 
 
+patient_history = shop_history
+
+
 @pytest.fixture
-def history(empty_history: History) -> History:
-    empty_history.options["patience"] = 30
-    empty_history.revision("r1", None, REVISION)
-    return empty_history
+def history(patient_history: History) -> History:
+    patient_history.revision("r1", None, REVISION)
+    return patient_history
 
 
 @pytest.mark.parametrize("kind", KEYS)
@@ -97,8 +100,9 @@ async def test_a_key_is_widened_beside_readers_and_writers(
 ) -> None:
     if database == "postgresql":
         async with shop.begin() as connection:
-            for statement in (*KEYS[kind], *RECORD):
+            for statement in KEYS[kind]:
                 await connection.exec_driver_sql(statement)
+            await record(connection)
             if kind == "identity":
                 await connection.exec_driver_sql(
                     "SELECT setval('parcel_id_seq', (SELECT max(id) FROM parcel))"
@@ -292,8 +296,7 @@ async def test_a_table_becomes_a_partition_beside_readers_and_writers(
     before = await scalar(shop, "SELECT count(*) FROM parcel")
     if database == "postgresql":
         async with shop.begin() as connection:
-            for statement in RECORD:
-                await connection.exec_driver_sql(statement)
+            await record(connection)
     async with traffic(shop) as added:
         await asyncio.to_thread(history.upgrade)
     await history.read("INSERT INTO parcel VALUES (10000000, 1, 1, 1)")
@@ -347,8 +350,7 @@ async def test_a_partition_is_attached_without_a_look_at_its_rows_after_a_valid_
             "CREATE TABLE parcel (LIKE parcel_before INCLUDING DEFAULTS)"
             f" PARTITION BY RANGE ({column})"
         )
-        for statement in RECORD:
-            await connection.exec_driver_sql(statement)
+        await record(connection)
     attach = "ALTER TABLE parcel ATTACH PARTITION parcel_before"
     await history.read(f"{attach} FOR VALUES FROM (MINVALUE) TO (10000000)")
     seen = await history.read("SELECT mode, max(rows_read) FROM seen GROUP BY mode")

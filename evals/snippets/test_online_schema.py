@@ -22,9 +22,9 @@ from evals.harness.project import ROOT
 from evals.harness.shop import (
     CALLS,
     HARMLESS,
-    RECORD,
     REVISION,
     meanwhile,
+    record,
     scalar,
     shop_engine,
     shop_history,
@@ -42,8 +42,7 @@ async def test_nothing_that_stops_requests_is_held_while_rows_are_read(
     before = await scalar(shop, "SELECT count(*) FROM parcel")
     if database == "postgresql":
         async with shop.begin() as connection:
-            for statement in RECORD:
-                await connection.exec_driver_sql(statement)
+            await record(connection)
     async with traffic(shop) as added:
         await asyncio.to_thread(history.upgrade)
     assert await scalar(shop, "SELECT count(*) FROM parcel") == before + len(added)
@@ -157,8 +156,7 @@ def upgrade():
         history.upgrade()
         return
     async with shop.begin() as connection:
-        for statement in RECORD:
-            await connection.exec_driver_sql(statement)
+        await record(connection)
     history.upgrade()
     reading = await history.read("SELECT mode FROM seen WHERE rows_read > 10")
     assert ("AccessExclusiveLock",) in reading
