@@ -15,6 +15,7 @@ from .sql import HOLE
 from .values import UNKNOWN, DialectTest, chain_of
 
 Databases = frozenset[str]
+Way = tuple[Databases, dict[str, Any]]  # where it goes on, and with which names
 CHOICES = 8  # texts that one name may stand for
 PLAIN = (str, int, float, bool, type(None))
 
@@ -46,8 +47,9 @@ def merge(one: Any, here: Databases, two: Any, there: Databases, depth: int = 0)
         return one
     if isinstance(one, bool) and isinstance(two, bool) and not here & there:
         return DialectTest(here, there) if one else DialectTest(there, here)
-    both = [*texts(here, one), *texts(there, two)]
-    if texts(here, one) and texts(there, two):
+    first, second = texts(here, one), texts(there, two)
+    if first and second:
+        both = [*first, *second]
         return Either(tuple(dict.fromkeys(both))) if len(both) <= CHOICES else UNKNOWN
     if ("postgresql" in here) != ("postgresql" in there):
         return one if "postgresql" in here else two
@@ -74,7 +76,7 @@ def merge_all(values: list[tuple[Databases, Any]]) -> Any:
     return found
 
 
-def merge_scopes(ways: list[tuple[Databases, dict[str, Any]]]) -> dict[str, Any]:
+def merge_scopes(ways: list[Way]) -> dict[str, Any]:
     """Return the names as they are after one of several ways."""
     (here, found), *others = ways
     found = dict(found)

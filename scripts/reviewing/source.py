@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import sys
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from .branches import (
     PLAIN,
     Either,
     Sample,
+    Way,
     assigned,
     compare,
     merge_all,
@@ -165,19 +168,26 @@ class Module(Recorder):
 
     def branch(self, node: ast.If, scope: dict[str, Any]) -> bool:
         """Run both ways of an `if`; a test of the dialect narrows each of them."""
+        sides, doubtful = self.sides(node, scope)
+        start, ways = dict(scope), list[Way]()
+        for body, databases in sides:
+            ways += self.way(body, start, scope, databases, doubtful)
+        return self.join(ways, scope) if sides else False
+
+    def sides(
+        self, node: ast.If | ast.IfExp, scope: dict[str, Any]
+    ) -> tuple[list[tuple[Any, frozenset[str]]], bool]:
+        """Return the sides of a test that may be taken, each with its databases, and
+        whether only a run could tell which."""
         self.value_of(node.test, scope)
         asked, known = self.asked(node.test, scope)
-        before, start = self.databases, dict(scope)
-        doubtful = known is None and bool(before & asked.yes & asked.no)
-        ways = []
-        for body, databases, wanted in (
-            (node.body, before & asked.yes, known is not False),
-            (node.orelse, before & asked.no, known is not True),
-        ):
-            if wanted and databases:
-                way = self.way(body, start, scope, databases, doubtful)
-                ways.append((way, dict(scope)))
-        return self.join([w for w in ways if not w[0][0]], scope) if ways else False
+        yes, no = self.databases & asked.yes, self.databases & asked.no
+        sides: list[tuple[Any, frozenset[str]]] = []
+        if yes and known is not False:
+            sides.append((node.body, yes))
+        if no and known is not True:
+            sides.append((node.orelse, no))
+        return sides, known is None and bool(yes & no)
 
     def way(
         self,
@@ -186,28 +196,24 @@ class Module(Recorder):
         scope: dict[str, Any],
         databases: frozenset[str],
         doubtful: bool,
-    ) -> tuple[bool, frozenset[str]]:
-        """Run one of several ways; return whether it leaves, and where it does not."""
+    ) -> list[Way]:
+        """Run one of several ways; return it, or nothing if it always leaves."""
         scope.clear()
         scope.update(start)
         self.databases = databases
         before, self.ways = self.ways, (*self.ways, *([id(body)] if doubtful else []))
         left = self.run(body, scope)
         self.ways = before
-        return left, self.databases
+        return [] if left else [(self.databases, dict(scope))]
 
-    def join(
-        self,
-        ways: list[tuple[tuple[bool, frozenset[str]], dict[str, Any]]],
-        scope: dict[str, Any],
-    ) -> bool:
+    def join(self, ways: list[Way], scope: dict[str, Any]) -> bool:
         """Go on after the ways that do not leave; return whether there is none."""
         if not ways:
             return True
-        merged = merge_scopes([(where, found) for (_, where), found in ways])
+        merged = merge_scopes(ways)
         scope.clear()
         scope.update(merged)
-        self.databases = frozenset[str]().union(*(where for (_, where), _ in ways))
+        self.databases = frozenset[str]().union(*(where for where, _ in ways))
         return False
 
     def attempt(self, node: ast.Try | ast.TryStar, scope: dict[str, Any]) -> bool:
@@ -215,16 +221,13 @@ class Module(Recorder):
         before = self.databases
         left = self.run(node.body, scope)
         after, databases = dict(scope), self.databases
-        ways = []
+        ways: list[Way] = []
         for handler in node.handlers:
             way = self.way(handler.body, after, scope, before, True)
             missing = handler.type and "ImportError" in ast.unparse(handler.type)
-            if not way[0] and not missing:
-                ways.append((way, dict(scope)))
+            ways += [] if missing else way
         if not left:
-            way = self.way(node.orelse, after, scope, databases, False)
-            if not way[0]:
-                ways.insert(0, (way, dict(scope)))
+            ways = self.way(node.orelse, after, scope, databases, False) + ways
         left = self.join(ways, scope)
         if left:
             self.databases = before
@@ -233,14 +236,12 @@ class Module(Recorder):
     def match(self, node: ast.Match, scope: dict[str, Any]) -> bool:
         self.value_of(node.subject, scope)
         before, start = self.databases, dict(scope)
-        ways = []
+        ways: list[Way] = []
         for case in node.cases:
-            way = self.way(case.body, start, scope, before, True)
-            if not way[0]:
-                ways.append((way, dict(scope)))
+            ways += self.way(case.body, start, scope, before, True)
         last = node.cases[-1].pattern
         if not isinstance(last, ast.MatchAs) or last.pattern is not None:
-            ways.append(((False, before), start))
+            ways.append((before, start))
         return self.join(ways, scope)
 
     def asked(
@@ -488,7 +489,8 @@ class Module(Recorder):
             return UNKNOWN
         value = self.module_scope(path).get(attribute, UNKNOWN)
         if isinstance(value, ast.ClassDef):
-            made = self.quietly(value, self.modules[path])
+            with self.unheard():
+                made = self.local_class(value, self.modules[path])
             return made if made.args != [HOLE] else UNKNOWN
         if isinstance(value, Ref) and value.name.startswith("application."):
             if hops > 4:
@@ -496,12 +498,15 @@ class Module(Recorder):
             return self.resolve(value.name, self.modules[path], hops + 1)
         return value
 
-    def quietly(self, node: ast.ClassDef, scope: dict[str, Any]) -> Made:
+    @contextmanager
+    def unheard(self) -> Generator[None, None, None]:
+        """Run what another module does at import, which is no operation."""
         before, self.abroad, out = self.abroad, True, len(self.out)
-        made = self.local_class(node, scope)
-        self.abroad = before
-        del self.out[out:]
-        return made
+        try:
+            yield
+        finally:
+            self.abroad = before
+            del self.out[out:]
 
     def module_scope(self, path: Path) -> dict[str, Any]:
         """Return the functions, classes, imports and constants of a module."""
@@ -509,18 +514,16 @@ class Module(Recorder):
             return self.modules[path]
         scope = self.modules[path] = {FILE: path}
         tree = parse_module(path)
-        before, self.abroad, out = self.abroad, True, len(self.out)
-        for node in tree.body if tree is not None else ():
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                scope[node.name] = Function(node, scope)
-            elif isinstance(node, ast.ClassDef):
-                scope[node.name] = node
-            elif isinstance(node, (ast.Import, ast.ImportFrom)):
-                self.imports(node, scope)
-            elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
-                self.statement(node, scope)
-        self.abroad = before
-        del self.out[out:]
+        with self.unheard():
+            for node in tree.body if tree is not None else ():
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    scope[node.name] = Function(node, scope)
+                elif isinstance(node, ast.ClassDef):
+                    scope[node.name] = node
+                elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                    self.imports(node, scope)
+                elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+                    self.statement(node, scope)
         return scope
 
     def call_abroad(
@@ -659,16 +662,10 @@ class Module(Recorder):
         return self.scope.get(name, Ref(name) if name in BUILTINS else UNKNOWN)
 
     def choice_of(self, node: ast.IfExp, scope: dict[str, Any]) -> Any:
-        self.value_of(node.test, scope)
-        asked, known = self.asked(node.test, scope)
         before, found = self.databases, []
-        for value, databases, wanted in (
-            (node.body, before & asked.yes, known is not False),
-            (node.orelse, before & asked.no, known is not True),
-        ):
-            if wanted and databases:
-                self.databases = databases
-                found.append((databases, self.value_of(value, scope)))
+        for value, databases in self.sides(node, scope)[0]:
+            self.databases = databases
+            found.append((databases, self.value_of(value, scope)))
         self.databases = before
         merged = merge_all(found)
         one_of = merged is UNKNOWN and bool(found) and isinstance(found[0][1], Made)
